@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The host: every service that a plugin gets from the core. A call names the thread that may make it:
+ *   [W] worker (a callback with a node; on a service loop the same node calls work)   [C] control thread
+ *   [S] the instance's service loop   [J] job   [*] any of these
+ * Functions that take a node are only for callbacks of that node.
+ */
+#pragma once
+
+#include <tailrace/crypto.h>
+#include <tailrace/netmap.h>
+#include <tailrace/plugin.h>
+
+/* State that outlives code: an array of zeroed blocks, indexed by peer id (or 0 for a single one). */
+struct tr_blocks {
+	uint8_t *base;
+	size_t stride;  /* size rounded up to a cache line */
+	uint32_t count; /* valid indexes are below it */
+};
+
+static inline void *
+tr_block(const struct tr_blocks *b, uint32_t index)
+{
+	return b->base + (size_t)index * b->stride;
+}
+
+/* Lies in a block; zeroed = idle. Fires once. Belongs to the worker that armed it until it fires or is cancelled. */
+struct tr_timer {
+	struct tr_timer *next, **prev;
+	uint64_t at; /* ns of node->now */
+};
+
+#define TR_JOB_DATA 1000
+
+/* Bounded CPU work on copies. `data` is the caller's; it is wiped after done(). */
+struct tr_job {
+	void *reserved[2];
+	void (*run)(struct tr_job *job, void *self, const struct tr_host *host); /* job thread */
+	void (*done)(struct tr_node *node, struct tr_job *job);                  /* the worker that submitted it */
+	uint8_t data[TR_JOB_DATA];
+};
+
+struct tr_watch; /* a watched descriptor or a timer on a loop */
+
+enum tr_log_level { TR_LOG_ERROR, TR_LOG_WARNING, TR_LOG_INFO, TR_LOG_DEBUG };
+
+enum tr_thread { TR_THREAD_CONTROL, TR_THREAD_SERVICE };
+
+enum { TR_WATCH_READ = 1, TR_WATCH_WRITE = 2 };
+
+struct tr_host {
+	uint32_t size;    /* sizeof(struct tr_host) of the core: a member beyond it is absent */
+	uint16_t workers; /* number of workers, fixed at start */
+
+	/* ---- Errors and the log ---- */
+	/* [C] Why create() or start() fails; shown to the user with the instance's file:line. */
+	void (*fail)(struct tr_instance *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+	/* [C S J] Rate-limited; never on a worker. */
+	void (*log)(struct tr_instance *, enum tr_log_level, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+	/* ---- Packets ---- */
+	/* [W] A new packet, empty, headroom TR_HEADROOM, metadata zeroed, counted as created and held. NULL: pool empty. */
+	struct rte_mbuf *(*packet_new)(struct tr_node *);
+	/* [W] Gives up a held or new packet under a drop reason of the class. */
+	void (*packet_drop)(struct tr_node *, struct rte_mbuf *, uint16_t reason);
+	/* [W] Sends held or new packets out of a gate; they are processed in this walk or the next. Takes ownership. */
+	void (*emit)(struct tr_node *, uint16_t gate, struct rte_mbuf *const *, uint16_t n);
+
+	/* ---- Burst services: one call per burst ---- */
+	/* [W] Allowed IPs of this instance: the peer that each packet's destination / source address belongs to, or
+	 * TR_NO_PEER. Data is at an IP header whose version and length the caller has checked. */
+	void (*peers_by_destination)(struct tr_node *, struct rte_mbuf *const *, uint16_t n, uint32_t *peer);
+	void (*peers_by_source)(struct tr_node *, struct rte_mbuf *const *, uint16_t n, uint32_t *peer);
+	/* [W] Receiver indexes: value (never 0) given to index_new(), or 0. A reader never sees another index's value. */
+	void (*indexes)(struct tr_node *, const uint32_t *index, uint16_t n, uint64_t *value);
+	/* [W] Endpoints in use, copied; family 0: none known. */
+	void (*paths)(struct tr_node *, const uint32_t *peer, uint16_t n, struct tr_endpoint *out);
+	/* [W] Bulk AEAD by the engine chosen at start. */
+	void (*aead_seal)(struct tr_node *, struct tr_aead *, uint16_t n);
+	void (*aead_open)(struct tr_node *, struct tr_aead *, uint16_t n);
+
+	/* ---- Peers, one at a time ---- */
+	/* [W J C] NULL when there is none. */
+	const struct tr_peer *(*peer)(struct tr_instance *, uint32_t id);
+	uint32_t (*peer_by_key)(struct tr_instance *, const uint8_t public_key[32]); /* [W J C] */
+	/* [W, owner] The peer was heard, authenticated, from here: becomes the endpoint in use; saved within a second. */
+	void (*path_learn)(struct tr_node *, uint32_t peer, const struct tr_endpoint *from);
+	/* [W, owner] A session began now (saved: after a restart the peer gets TR_PEER_RESUME). */
+	void (*path_session)(struct tr_node *, uint32_t peer);
+	/* [W, owner] A fresh random index that finds `value` (not 0) until index_free(). 0: table full. */
+	uint32_t (*index_new)(struct tr_node *, uint64_t value);
+	void (*index_free)(struct tr_node *, uint32_t index);
+
+	/* ---- Netmap ---- */
+	/* [W] A: name in lower case, labels joined by dots, without the last dot; addresses of both families. */
+	enum tr_name_status (*name_find)(struct tr_node *, const char *name, size_t len, struct tr_name *out);
+	/* [W] PTR: name and its length. */
+	enum tr_name_status (*name_reverse)(struct tr_node *, const struct tr_addr *, const char **name, size_t *len);
+	/* [C] All peers of this instance, in no order. Records stay valid during the call. */
+	void (*peer_each)(struct tr_instance *, void (*)(void *arg, const struct tr_peer *), void *arg);
+	/* [C] The endpoint in use and when the last session began (Unix ns; 0: never). */
+	void (*path_show)(struct tr_instance *, uint32_t peer, struct tr_endpoint *, uint64_t *session);
+	/* [C] Changes the operator's layer, durable when it returns 0. -EINVAL, -ENOSPC, -EIO. */
+	int (*peer_set)(struct tr_instance *, const struct tr_peer_change *);
+	/* [C] Operator's value of a live option, in text form (secrets: base64); NULL: back to the pipeline's. Durable.
+	 * reconfigure() has run when it returns 0. -EINVAL, -EADDRINUSE (a listen port that another instance has), -EIO. */
+	int (*option_set)(struct tr_instance *, const char *key, const char *value);
+
+	/* ---- State ---- */
+	/* [C, in create] The live blocks of (instance name, type), or new zeroed ones. `layout` is the type's version and
+	 * `size` its size: when live blocks differ in either, NULL after fail() (the apply is refused). per_peer: one block
+	 * per possible peer, else one. Memory is touched only when used. */
+	const struct tr_blocks *(*blocks)(struct tr_instance *, const char *type, uint32_t layout, size_t size, bool per_peer);
+	/* [C W] Runs fn(ptr) on the control thread when no worker or job can still see ptr. */
+	void (*defer)(struct tr_instance *, void (*fn)(void *), void *ptr);
+
+	/* ---- Time ---- */
+	uint64_t (*now)(struct tr_instance *);  /* [*] ns, monotonic; workers use node->now */
+	uint64_t (*wall)(struct tr_instance *); /* [*] ns since 1970 */
+	/* [W] Resolution 4 ms, never early. Arming an armed timer moves it. at <= now: fires in the next loop. */
+	void (*timer_arm)(struct tr_node *, struct tr_timer *, uint64_t at);
+	void (*timer_cancel)(struct tr_node *, struct tr_timer *);
+
+	/* ---- Work on other threads ---- */
+	/* [W] A job to fill in, or NULL when all are in use. Must be submitted or given back (run = NULL). */
+	struct tr_job *(*job_new)(struct tr_node *);
+	void (*job_submit)(struct tr_node *, struct tr_job *);
+	/* [W] Jobs in use, in 1/256 of the capacity. */
+	uint32_t (*job_backlog)(struct tr_node *);
+	/* [C S J] fn runs on the worker that owns the peer. -EAGAIN when its inbox is full. */
+	int (*post_peer)(struct tr_instance *, uint32_t peer, void (*fn)(struct tr_node *, uint32_t peer, uint64_t arg), uint64_t arg);
+	/* [*] fn(self, arg) on the control thread or the service loop. -EAGAIN when its inbox is full. */
+	int (*post)(struct tr_instance *, enum tr_thread, void (*fn)(void *self, void *arg), void *arg);
+	/* [C S] Descriptor events and timers on the calling thread's loop. The callback runs on that loop. watch_close() from it too. */
+	struct tr_watch *(*watch_fd)(struct tr_instance *, int fd, int events, void (*fn)(void *arg, int events), void *arg);
+	void (*watch_events)(struct tr_watch *, int events);
+	struct tr_watch *(*watch_timer)(struct tr_instance *, uint64_t after_ms, uint64_t repeat_ms, void (*fn)(void *arg), void *arg);
+	void (*watch_close)(struct tr_watch *);
+	/* [C S] A socket or file in the run directory's place for operators: /run/wireguard/NAME.sock made and bound. */
+	int (*listen_unix)(struct tr_instance *, const char *path);
+
+	const struct tr_crypto *crypto;
+};
+
+/* The name of an instance in pipeline.yaml. [*] */
+#define TR_INSTANCE_NAME_MAX 32
+struct tr_instance_view { /* the head of struct tr_instance */
+	const char *name;
+	const struct tr_class *class_;
+};
+static inline const char *
+tr_instance_name(const struct tr_instance *i)
+{
+	return ((const struct tr_instance_view *)i)->name;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A packet is an rte_mbuf, one segment, modified in place. Beside it, in the mbuf's private area, lies one
+ * cache line of metadata. Which nodes read and write which field is declared with the gates (TR_META_*).
+ *
+ * Where the data starts: type eth: the Ethernet header. ip and udp: the IP header. endpoint: the payload that
+ * is to be carried to `endpoint` (outer headers not yet there).
+ */
+#pragma once
+
+#include <rte_mbuf.h>
+#include <tailrace/types.h>
+
+/* Bytes of headroom and tailroom that every packet offers when it enters a graph. */
+#define TR_HEADROOM 128
+#define TR_TAILROOM 64
+
+#define TR_NO_PEER 0u /* peer ids start at 1 */
+
+/*
+ * Where a transport's packet goes: a send gate of `path` and what that gate needs. For the gate kind udp:
+ * addresses and ports. For others (a DERP region, a peer relay) `remote` is theirs to define.
+ */
+struct tr_endpoint {
+	uint8_t family; /* 4 or 6; 0: no endpoint. Of both addresses, IPv4 in the first four bytes */
+	uint8_t gate;   /* which of path's out gates; 0 = udp */
+	uint16_t mtu;   /* largest payload that the path carries; 0: unknown */
+	uint16_t remote_port, local_port; /* host byte order */
+	uint8_t remote[16];
+	uint8_t local[16]; /* all zero: the sender's interface chooses */
+};
+_Static_assert(sizeof(struct tr_endpoint) == 40, "an endpoint must fit into the packet metadata");
+
+enum tr_meta_field { /* for the declared reads and writes of a gate */
+	TR_META_L3 = 1u << 0,       /* l3_len, l4 */
+	TR_META_PEER = 1u << 1,     /* peer */
+	TR_META_ENDPOINT = 1u << 2, /* endpoint */
+	TR_META_NEXT_HOP = 1u << 3, /* next_hop */
+	TR_META_SCRATCH = 1u << 4,  /* scratch: only between two nodes of one instance */
+};
+
+struct tr_meta {
+	/* The runner's own. */
+	uint8_t passes; /* edges taken to a node that comes earlier; above TR_MAX_PASSES: dropped as graph_loop */
+	uint8_t trace;  /* 0, or the trace slot that follows this packet */
+	/* Written by interface and route, read by all after them. */
+	uint8_t l3_len; /* bytes from the IP header to the L4 header, extension headers included; 0: unknown */
+	uint8_t l4;     /* IP protocol of the L4 header */
+	uint16_t in;    /* number of the interface that received it; TR_IN_SELF: made here */
+	uint8_t tos;    /* DSCP and ECN of the outer header: as received (udp), or to be sent (endpoint) */
+	uint8_t flags;  /* enum tr_meta_flag */
+	uint32_t peer;  /* the peer that it came from or goes to; TR_NO_PEER */
+	uint32_t mark;  /* free for the instance that holds the packet */
+	uint64_t time;  /* ns of the worker's clock when received or made */
+	union {
+		struct tr_endpoint endpoint; /* endpoint: where to. udp: where from (remote) and to (local) */
+		struct tr_addr next_hop;     /* ip towards an interface: neighbour to resolve; family 0: the destination */
+		uint64_t scratch[5];         /* between two nodes of one instance */
+	};
+};
+_Static_assert(sizeof(struct tr_meta) == 64, "packet metadata is one cache line");
+
+#define TR_IN_SELF 0xffffu
+#define TR_MAX_PASSES 8
+
+enum tr_meta_flag {
+	TR_META_CSUM_OK = 1u << 0, /* L4 checksum verified (by the NIC or by us) */
+	TR_META_OWN = 1u << 1,     /* made by this box: no ICMP error is sent about it */
+};
+
+#define TR_PRIV_SIZE sizeof(struct tr_meta) /* private area of every packet pool */
+
+static inline struct tr_meta *
+tr_meta(struct rte_mbuf *m)
+{
+	return (struct tr_meta *)rte_mbuf_to_priv(m);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The netmap: the only copy of peers, keys, allowed IPs and names, in two layers (provider below, operator above), and
+ * the paths of the peers. The control thread writes; workers and jobs read under rcu.h.
+ */
+#pragma once
+
+#include "../net/lpm.h"
+#include "../pipeline/plan.h"
+
+#include <tailrace/netmap.h>
+#include <tailrace/show.h>
+
+struct netmap_table; /* the peers of one interface (instance with TR_CLASS_PEERS), by its name */
+
+/* max_peers: limits.peers. state_dir: NULL = nothing is saved. Loads the operator's layer and saved endpoints; a damaged
+ * state file is set aside as NAME.bad with a warning in `why`. */
+int netmap_init(uint32_t max_peers, const char *state_dir, char *why, size_t size);
+void netmap_fini(void);
+
+/* Provider's layer := that of the plan (names, domain, peers); merges, publishes, emits events. O(changes) publications. */
+void netmap_provider(const struct plan *p);
+
+struct netmap_table *netmap_table(const char *interface); /* made on first use */
+
+/* Events, control thread, in order; the engine delivers them to the owner worker. removed: `release` must be called when
+ * the worker has seen it (then the id is retired through rcu_defer and its blocks are zeroed by the engine's hook). */
+struct netmap_events {
+	void (*event)(void *arg, struct netmap_table *t, enum tr_peer_event e, uint32_t peer);
+	void *arg;
+};
+void netmap_subscribe(const struct netmap_events *e);
+void netmap_released(uint32_t peer);
+/* Emits TR_PEER_RESUME for the table's peers with a session in the last 180 s, newest first. After start, once. */
+void netmap_resume(struct netmap_table *t, uint64_t wall_ns);
+
+const struct tr_peer *netmap_peer(const struct netmap_table *t, uint32_t id);         /* any reader */
+uint32_t netmap_by_key(const struct netmap_table *t, const uint8_t public_key[32]);   /* any reader */
+const struct lpm *netmap_allowed(const struct netmap_table *t);                        /* values are peer ids */
+void netmap_each(struct netmap_table *t, void (*fn)(void *arg, const struct tr_peer *), void *arg);
+enum tr_name_status netmap_name(const char *name, size_t len, struct tr_name *out);    /* any reader */
+enum tr_name_status netmap_reverse(const struct tr_addr *a, const char **name, size_t *len);
+
+/* Operator's layer: durable (written and fsynced) when they return 0. */
+int netmap_set(struct netmap_table *t, const struct tr_peer_change *c);
+int netmap_option_set(const char *interface, const char *key, const char *value); /* value NULL: forget */
+const char *netmap_option(const char *interface, const char *key); /* NULL: not set by the operator */
+void netmap_option_each(const char *interface, void (*fn)(void *arg, const char *key, const char *value), void *arg);
+char *netmap_persist(void); /* the operator's layer as YAML to paste; malloc()ed */
+void netmap_show(struct tr_show *out); /* layers, per peer who set what */
+
+/* Paths: array by peer id. Written by the peer's owner worker only. */
+struct tr_endpoint;
+void path_get(const uint32_t *peer, uint16_t n, struct tr_endpoint *out); /* owner worker */
+void path_read(uint32_t peer, struct tr_endpoint *out, uint64_t *session); /* other threads: consistent copy */
+void path_set(uint32_t peer, const struct tr_endpoint *e, uint64_t wall_ns); /* owner worker */
+void path_session(uint32_t peer, uint64_t wall_ns);                           /* owner worker */
+/* Once a second: writes endpoints and session times that changed to the state file. 0 or -errno (kept dirty). */
+int netmap_save(void);
+const char *netmap_problem(void); /* NULL, or "state file: No space left on device (retrying)" */

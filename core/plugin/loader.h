@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Finding, checking and loading plugins. The operator's file is never dlopen()ed itself: it is copied into a memfd that
+ * stays open for the life of the process. Old code is never closed. Control thread.
+ */
+#pragma once
+
+#include <tailrace/plugin.h>
+
+struct diags;
+
+struct loaded_plugin {
+	const struct tr_plugin *desc;
+	char *path;       /* the operator's file */
+	char build_id[41]; /* hex of .note.gnu.build-id; loads with the same build-id share one copy */
+	int memfd;
+	void *handle;
+};
+
+/* NULL after a text in `why`: wrong ABI, layout (naming member and both sides), missing symbol, no descriptor. */
+const struct loaded_plugin *plugin_open(const char *path, char *why, size_t size);
+/* Runs a plugin's class through load, create, start, stop, destroy with these options in a child process (exec of
+ * /proc/self/exe --preflight) with the fake host; 5 s. `spec` is YAML {plugin: PATH, class: …, options: {…}, netmap: …}.
+ * false: `why` says how it ended. */
+bool plugin_preflight(const char *spec, char *why, size_t size);
+int plugin_preflight_main(void); /* the child: reads the spec from descriptor 3 */
+
+/* The catalogue: every class of the core and of the plugins found in the directories. */
+struct catalogue_entry {
+	const struct tr_class *class_;
+	const struct loaded_plugin *plugin; /* NULL: the core's own */
+};
+struct catalogue {
+	struct catalogue_entry *v;
+	unsigned n;
+	struct { char *path, *why; } *refused; /* files that were not loaded */
+	unsigned n_refused;
+};
+/* dirs: files NAME.so in them, sorted. Core classes are added by the caller through catalogue_add(). */
+void catalogue_add(struct catalogue *c, const struct tr_class *class_, const struct loaded_plugin *plugin);
+void catalogue_scan(struct catalogue *c, const char *const *dirs, unsigned n);
+const struct catalogue_entry *catalogue_find(const struct catalogue *c, const char *class_name);
+void catalogue_free(struct catalogue *c);
+extern const struct tr_class *const core_classes[]; /* interface, mux, route, path, drop; NULL-terminated (core/net) */
