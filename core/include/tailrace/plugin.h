@@ -158,7 +158,10 @@ struct tr_class {
 	/* New values of live options; must not fail: bounds are checked, check() has agreed. Old struct valid until return. */
 	void (*reconfigure)(void *self, const void *options); /* NULL: no live options */
 	void (*stop)(void *self);                             /* may be NULL */
-	void (*worker_fini)(struct tr_node *node); /* after the grace period; only packet_drop() may be called */
+	/* After the grace period; only packet_drop() may be called. A class with a TR_GATE_SERVICE gate also gets it once on its
+	 * service loop, with that gate's node (worker TR_NO_WORKER, local NULL): the place to close watches and sockets. There is
+	 * no worker_init() for the service loop. */
+	void (*worker_fini)(struct tr_node *node);
 	void (*destroy)(void *self);
 
 	/* What options alone can't say (two of them contradict): write a reason to text and return false. No side effects. */
