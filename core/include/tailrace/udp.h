@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * For services that answer UDP datagrams: the payload of a packet of type udp, and turning that packet round into its
+ * own answer (type ip) without a copy or another packet.
+ */
+#pragma once
+
+#include <rte_byteorder.h>
+#include <rte_ip.h>
+#include <rte_udp.h>
+#include <tailrace/packet.h>
+
+#define TR_TTL 64
+
+/* The payload of a packet of type udp, and its length by the UDP header (which the core has checked). */
+static inline uint8_t *
+tr_udp_payload(struct rte_mbuf *m, size_t *len)
+{
+	uint8_t *udp = rte_pktmbuf_mtod(m, uint8_t *) + tr_meta(m)->l3_len;
+	*len = (size_t)rte_be_to_cpu_16(((const struct rte_udp_hdr *)udp)->dgram_len) - sizeof(struct rte_udp_hdr);
+	return udp + sizeof(struct rte_udp_hdr);
+}
+
+/* Bytes that an answer's payload may have, written over the request's. */
+static inline size_t
+tr_udp_room(const struct rte_mbuf *m)
+{
+	size_t before = m->data_off + tr_meta((struct rte_mbuf *)(uintptr_t)m)->l3_len + sizeof(struct rte_udp_hdr);
+	return before < m->buf_len ? m->buf_len - before : 0;
+}
+
+/* Adds len bytes to a ones' complement sum of 32-bit words; part after part must start at a multiple of 4 bytes. */
+static inline uint64_t
+tr_sum(uint64_t sum, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+	uint32_t word;
+	for (; len >= 4; p += 4, len -= 4) {
+		memcpy(&word, p, 4);
+		sum += word;
+	}
+	if (len > 0) {
+		word = 0;
+		memcpy(&word, p, len);
+		sum += word;
+	}
+	return sum;
+}
+
+static inline uint16_t
+tr_sum_fold(uint64_t sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~(sum + (sum >> 16));
+}
+
+/* UDP checksum over pseudo header, header (whose own checksum field must be 0) and payload; as it stands in the header. */
+static inline rte_be16_t
+tr_udp_checksum(const struct rte_udp_hdr *udp, const void *addresses, size_t addresses_len, uint16_t udp_len)
+{
+	uint64_t sum = rte_cpu_to_be_32((uint32_t)IPPROTO_UDP << 16 | udp_len);
+	sum = tr_sum(sum, addresses, addresses_len); /* the parts of a pseudo header may be summed in any order */
+	uint16_t folded = tr_sum_fold(tr_sum(sum, udp, udp_len));
+	return folded ? folded : 0xffff;
+}
+
+/*
+ * Turns a packet of type udp into the answer to it, type ip. Its payload of `len` bytes already stands where the request's
+ * did (len <= tr_udp_room()). Addresses and ports swap; the headers are new: no options or extension headers, TTL 64,
+ * DSCP 0, and both checksums right. What the metadata said of the request is gone.
+ */
+static inline void
+tr_udp_reply(struct rte_mbuf *m, size_t len)
+{
+	struct tr_meta *meta = tr_meta(m);
+	const struct tr_endpoint to = meta->endpoint;
+	const uint16_t l3_len = to.family == 4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
+	const uint16_t udp_len = (uint16_t)(sizeof(struct rte_udp_hdr) + len);
+
+	m->data_off = (uint16_t)(m->data_off + meta->l3_len - l3_len);
+	m->data_len = (uint16_t)(l3_len + udp_len);
+	m->pkt_len = m->data_len;
+	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
+	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(ip + l3_len);
+
+	const void *addresses;
+	if (to.family == 4) {
+		struct rte_ipv4_hdr *h = (struct rte_ipv4_hdr *)ip;
+		*h = (struct rte_ipv4_hdr){.version_ihl = RTE_IPV4_VHL_DEF,
+			.total_length = rte_cpu_to_be_16(m->data_len),
+			.fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG),
+			.time_to_live = TR_TTL,
+			.next_proto_id = IPPROTO_UDP};
+		memcpy(&h->src_addr, to.local, 4);
+		memcpy(&h->dst_addr, to.remote, 4);
+		h->hdr_checksum = tr_sum_fold(tr_sum(0, h, sizeof(*h)));
+		addresses = &h->src_addr;
+	} else {
+		struct rte_ipv6_hdr *h = (struct rte_ipv6_hdr *)ip;
+		h->vtc_flow = rte_cpu_to_be_32(6u << 28);
+		h->payload_len = rte_cpu_to_be_16(udp_len);
+		h->proto = IPPROTO_UDP;
+		h->hop_limits = TR_TTL;
+		memcpy(h->src_addr, to.local, 16);
+		memcpy(h->dst_addr, to.remote, 16);
+		addresses = h->src_addr;
+	}
+	*udp = (struct rte_udp_hdr){.src_port = rte_cpu_to_be_16(to.local_port),
+		.dst_port = rte_cpu_to_be_16(to.remote_port),
+		.dgram_len = rte_cpu_to_be_16(udp_len)};
+	udp->dgram_cksum = tr_udp_checksum(udp, addresses, to.family == 4 ? 8 : 32, udp_len);
+
+	meta->l3_len = (uint8_t)l3_len;
+	meta->l4 = IPPROTO_UDP;
+	meta->in = TR_IN_SELF;
+	meta->tos = 0;
+	meta->flags = TR_META_CSUM_OK | TR_META_OWN;
+	meta->peer = TR_NO_PEER;
+	meta->mark = 0;
+	memset(&meta->scratch, 0, sizeof(meta->scratch));
+}
