@@ -87,6 +87,18 @@ rcu_quiescent(int reader)
 	rte_rcu_qsbr_quiescent(qsbr, (unsigned)reader);
 }
 
+uint64_t
+rcu_start(void)
+{
+	return qsbr ? rte_rcu_qsbr_start(qsbr) : 0;
+}
+
+bool
+rcu_passed(uint64_t token)
+{
+	return !qsbr || rte_rcu_qsbr_check(qsbr, token, false) == 1;
+}
+
 static bool
 grow(void)
 {
@@ -122,14 +134,14 @@ rcu_poll(void)
 {
 	if (queue.started < queue.n) {
 		/* One grace period for all that came since the last poll. */
-		uint64_t token = qsbr ? rte_rcu_qsbr_start(qsbr) : 0;
+		uint64_t token = rcu_start();
 		for (unsigned i = queue.started; i < queue.n; i++)
 			queue.v[(queue.head + i) & (queue.size - 1)].token = token;
 		queue.started = queue.n;
 	}
 	while (queue.started) {
 		struct deferred d = queue.v[queue.head]; /* fn may defer more and move the ring */
-		if (qsbr && rte_rcu_qsbr_check(qsbr, d.token, false) != 1)
+		if (!rcu_passed(d.token))
 			break;
 		queue.head = (queue.head + 1) & (queue.size - 1);
 		queue.n--;

@@ -2,7 +2,12 @@
 /*
  * Longest-prefix match for routes and allowed IPs alike: IPv4 and IPv6 prefixes to a 32-bit value (0 = none).
  * One writer (control thread); readers on workers without locks, under rcu.h. A reader sees the old or the new value
- * of the longest prefix that covers its address, never another prefix's; memory is retired through rcu_defer().
+ * of the longest prefix that covers its address, never another prefix's.
+ *
+ * A table of 2^16 entries on the first 16 bits, each one 64-bit word: the value of the prefixes up to /16 and the number
+ * of an immutable, path-compressed trie with a stride of 8 bits for the longer ones. An update copies the nodes on its
+ * path (2 for IPv4, at most 14 for IPv6) and publishes them by one store, so a look-up sees the trie before or after
+ * each update and never between two. Replaced nodes wait for a grace period and are reused by later updates.
  */
 #pragma once
 
