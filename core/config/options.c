@@ -104,33 +104,62 @@ parse_route(const struct opt_context *c, const struct tr_option *o, const struct
 	return r->gate != UINT32_MAX;
 }
 
+struct route_key {
+	struct tr_prefix prefix;
+	const struct cfg_node *key;
+};
+
+static int
+by_prefix(const void *pa, const void *pb)
+{
+	const struct route_key *a = pa, *b = pb;
+	int c = memcmp(&a->prefix, &b->prefix, sizeof(a->prefix));
+	if (c != 0)
+		return c;
+	return a->key->line != b->key->line ? (int)(a->key->line - b->key->line) : (int)(a->key->col - b->key->col);
+}
+
+/* Keys that differ as text and are one prefix all the same. */
+static bool
+routes_differ(const struct opt_context *c, const struct tr_option *o, struct route_key *k, unsigned n)
+{
+	bool ok = true;
+	qsort(k, n, sizeof(*k), by_prefix);
+	for (unsigned i = 1; i < n; i++) {
+		const struct cfg_node *first = k[i - 1].key, *second = k[i].key;
+		if (memcmp(&k[i - 1].prefix, &k[i].prefix, sizeof(k->prefix)) != 0 || strcmp(first->text, second->text) == 0)
+			continue;
+		diag_at(c->diags, DIAG_ERROR, second, "`%s`: the same prefix as on line %u", o->key, first->line);
+		ok = false;
+	}
+	return ok;
+}
+
 static bool
 parse_routes(const struct opt_context *c, const struct tr_option *o, const struct cfg_node *n, struct tr_list *out)
 {
 	char why[300];
 	bool ok = true;
+	unsigned keys = 0;
 	if (n->kind != CFG_MAP)
 		return wrong(c, o, n);
 	struct tr_route_option *r = arena_alloc(c->arena, n->n * sizeof(*r));
-	if (r == NULL)
+	struct route_key *k = arena_alloc(c->arena, n->n * sizeof(*k));
+	if (r == NULL || k == NULL)
 		return no_memory(c, n);
 	for (unsigned i = 0; i < n->n; i++) {
 		if (!value_prefix(n->key[i]->text, &r[i].prefix, false, why, sizeof(why))) {
-			diag_at(c->diags, DIAG_ERROR, n->key[i], "`%s`: %s%s", o->key, why[0] ? why : "expected a prefix such as 10.0.0.0/8, not ",
-				why[0] ? "" : "this key");
+			if (why[0] == '\0')
+				snprintf(why, sizeof(why), "expected a prefix such as 10.0.0.0/8, not `%.60s`", n->key[i]->text);
+			diag_at(c->diags, DIAG_ERROR, n->key[i], "`%s`: %s", o->key, why);
 			ok = false;
 			continue;
 		}
-		for (unsigned j = 0; j < i; j++)
-			if (memcmp(&r[j].prefix, &r[i].prefix, sizeof(r->prefix)) == 0 &&
-				strcmp(n->key[i]->text, n->key[j]->text) != 0) {
-				diag_at(c->diags, DIAG_ERROR, n->key[i], "`%s`: the same prefix as on line %u", o->key, n->key[j]->line);
-				ok = false;
-			}
+		k[keys++] = (struct route_key){r[i].prefix, n->key[i]};
 		ok &= parse_route(c, o, n->child[i], &r[i]);
 	}
 	*out = (struct tr_list){.n = n->n, .items = r};
-	return ok;
+	return routes_differ(c, o, k, keys) && ok;
 }
 
 static bool
