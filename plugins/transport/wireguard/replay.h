@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The replay window (RFC 6479): a ring of 128 words. A counter may be up to 8,128 behind the greatest seen. Written by
+ * the peer's owner worker only, after authentication.
+ *
+ *   counter against `next` (greatest seen + 1)     verdict
+ *   1  >= next                                      new: words skipped over are cleared, bit set
+ *   2  next - 8128 <= counter < next, bit clear     late: bit set
+ *   3  next - 8128 <= counter < next, bit set       replayed
+ *   4  counter + 8128 < next                        too old
+ *   5  counter >= REJECT_AFTER_MESSAGES             never valid
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define REPLAY_WORDS 128u
+#define REPLAY_WINDOW ((REPLAY_WORDS - 1) * 64u)
+#define REJECT_AFTER_MESSAGES (UINT64_MAX - REPLAY_WINDOW - 1)
+
+struct replay {
+	uint64_t next; /* greatest counter seen + 1; 0: none yet */
+	uint64_t bits[REPLAY_WORDS];
+};
+
+/* True: not seen before; from now on it is. */
+static inline bool
+replay_accept(struct replay *r, uint64_t counter)
+{
+	if (counter >= REJECT_AFTER_MESSAGES || counter + REPLAY_WINDOW < r->next)
+		return false;
+	if (counter >= r->next) {
+		uint64_t from = r->next ? (r->next - 1) / 64 : 0, to = counter / 64;
+		uint64_t clear = to - from < REPLAY_WORDS ? to - from : REPLAY_WORDS;
+		for (uint64_t i = 1; i <= clear; i++)
+			r->bits[(from + i) % REPLAY_WORDS] = 0;
+		r->next = counter + 1;
+	}
+	uint64_t *word = &r->bits[counter / 64 % REPLAY_WORDS], bit = 1ull << counter % 64;
+	if (*word & bit)
+		return false;
+	*word |= bit;
+	return true;
+}
