@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The management socket: a UNIX stream socket, one JSON object a line each way ({"command": "status", "args": […]} ->
- * {"ok": true, "result": …} or {"ok": false, "error": "…"}). Control thread; never blocks: a slow client is cut off.
+ * {"ok": true, "result": …} or {"ok": false, "error": "…"}), before it any number of {"progress": …}. A client's
+ * requests are answered one after the other. Control thread; never blocks: a slow client is cut off.
  */
 #pragma once
 
@@ -10,9 +11,13 @@
 #include <jansson.h>
 #include <tailrace/show.h>
 
+#define MANAGEMENT_LINE 65536 /* longest request */
+#define MANAGEMENT_CLIENTS 64
+#define MANAGEMENT_PATIENCE 5 /* s without progress in sending: the client is cut off */
+
 struct management;
 
-/* A command's answer may come later (apply): keep `r` and finish it once with management_reply(). */
+/* A command's answer may come later (apply): keep `r` and finish it once with management_reply() or _error(). */
 struct request;
 typedef void command_fn(void *arg, struct request *r, int argc, char *const *argv);
 struct management_command {
@@ -20,13 +25,37 @@ struct management_command {
 	command_fn *run;
 	void *arg;
 };
+/* Mode 0660, of `group` (NULL: the process's). Refused while another daemon answers at `path`. */
 struct management *management_new(struct loop *l, const char *path, const char *group, char *why, size_t size);
-void management_add(struct management *m, const struct management_command *c);
+/* A command without a name gets whatever no other takes; then argv[0] is the command's name. */
+void management_add(struct management *m, const struct management_command *c); /* *c is copied */
+/* Requests that are still open stay valid until they are answered. */
 void management_free(struct management *m);
+
 void management_reply(struct request *r, json_t *result); /* takes the reference */
 void management_error(struct request *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* As management_error(); `details` (reference taken) comes beside the text. */
+void management_error_details(struct request *r, json_t *details, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+/* A line before the answer. */
+void management_progress(struct request *r, json_t *progress);
+/* The client has gone: nobody waits for the answer, which must be given all the same. */
+bool management_gone(const struct request *r);
+/* The descriptor that came with the request (SCM_RIGHTS), or -1; the request owns it. */
+int management_fd(const struct request *r);
+uint32_t management_uid(const struct request *r);
 
-/* struct tr_show that builds a json_t object; json_show_end() returns it (new reference). */
+/* The parser of a request. */
+struct management_call {
+	json_t *root;
+	int argc;    /* command and arguments */
+	char **argv; /* point into root; NULL at the end */
+};
+bool management_parse(const char *line, size_t len, struct management_call *out, char *why, size_t size);
+void management_call_free(struct management_call *c);
+
+/* struct tr_show that builds a json_t object; json_show_end() returns it (new reference), or NULL and the text that was
+ * given to error(). A first call without a key makes that object or list the whole. */
 struct json_show;
 struct tr_show *json_show_begin(struct json_show **out);
 json_t *json_show_end(struct json_show *j, char *error, size_t size);
