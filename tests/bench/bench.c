@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "bench.h"
+
+#include <cpuid.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/*
+ * A sample is the median of its slices: on a busy machine a slice in which another process ran for some milliseconds is
+ * an outlier, and does not count.
+ */
+#define SLICE_NS 500000.0
+#define SLICES 15
+#define WARM_UP_NS 30000000.0
+
+static struct {
+	const char *name, *only;
+	char cpu[64];
+	bool json, begun;
+	unsigned pairs;
+	double ghz;
+} bench;
+
+static uint64_t
+now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_RAW, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void
+pin(int cpu)
+{
+	cpu_set_t set;
+
+	sched_getaffinity(0, sizeof(set), &set);
+	if (cpu < 0) /* the last one: interrupts tend to go to the first */
+		for (int i = 0; i < CPU_SETSIZE; i++)
+			if (CPU_ISSET(i, &set))
+				cpu = i;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set) != 0) {
+		fprintf(stderr, "cannot run on CPU %d\n", cpu);
+		exit(2);
+	}
+}
+
+static void
+read_cpu_name(void)
+{
+	unsigned r[12], eax = 0, ebx, ecx, edx;
+	char brand[49] = "unknown CPU";
+
+	if (__get_cpuid_max(0x80000000, NULL) >= 0x80000004) {
+		for (unsigned i = 0; i < 3; i++)
+			__get_cpuid(0x80000002 + i, &r[4 * i], &r[4 * i + 1], &r[4 * i + 2], &r[4 * i + 3]);
+		memcpy(brand, r, 48);
+		for (char *end = brand + strlen(brand); end > brand && end[-1] == ' ';)
+			*--end = '\0';
+	}
+	__get_cpuid(1, &eax, &ebx, &ecx, &edx);
+	unsigned family = eax >> 8 & 15, model = eax >> 4 & 15;
+	if (family == 15 || family == 6)
+		model |= eax >> 12 & 0xf0;
+	if (family == 15)
+		family += eax >> 20 & 0xff;
+	snprintf(bench.cpu, sizeof(bench.cpu), "%s (family %u model %u)", brand, family, model);
+}
+
+static void
+measure_tsc(void)
+{
+	uint64_t t0 = now_ns(), c0 = bench_clock(), t1;
+
+	do
+		t1 = now_ns();
+	while (t1 - t0 < 20000000);
+	bench.ghz = (double)(bench_clock() - c0) / (double)(t1 - t0);
+}
+
+void
+bench_init(const char *name, int argc, char **argv)
+{
+	int cpu = -1;
+
+	bench.name = name;
+	bench.pairs = BENCH_PAIRS;
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--json") == 0) {
+			bench.json = true;
+		} else if (i + 1 < argc && strcmp(argv[i], "--pairs") == 0) {
+			bench.pairs = (unsigned)atoi(argv[++i]);
+		} else if (i + 1 < argc && strcmp(argv[i], "--cpu") == 0) {
+			cpu = atoi(argv[++i]);
+		} else if (i + 1 < argc && strcmp(argv[i], "--only") == 0) {
+			bench.only = argv[++i];
+		} else {
+			fprintf(stderr, "usage: %s [--json] [--pairs N] [--cpu N] [--only TEXT]\n", argv[0]);
+			exit(2);
+		}
+	}
+	if (bench.pairs == 0 || bench.pairs > 99)
+		bench.pairs = BENCH_PAIRS;
+	pin(cpu);
+	read_cpu_name();
+	measure_tsc();
+}
+
+int
+bench_wanted(const char *figure)
+{
+	return !bench.only || strstr(figure, bench.only);
+}
+
+double
+bench_ghz(void)
+{
+	return bench.ghz;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double
+median(double *v, unsigned n)
+{
+	qsort(v, n, sizeof(*v), compare);
+	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+static double
+slice(const struct bench_side *s, uint64_t ops)
+{
+	uint64_t begin = bench_clock();
+	uint64_t counted = s->run(s->arg, ops);
+
+	return (double)(counted ? counted : bench_clock() - begin) / (double)ops;
+}
+
+static double
+sample(const struct bench_side *s, uint64_t ops)
+{
+	double v[SLICES];
+
+	for (int i = 0; i < SLICES; i++)
+		v[i] = slice(s, ops);
+	return median(v, SLICES);
+}
+
+/* Operations that take SLICE_NS of wall time, found while warming up. */
+static uint64_t
+calibrate(const struct bench_side *s, uint64_t step)
+{
+	uint64_t ops = step, begin = now_ns(), took = 0;
+
+	while (now_ns() - begin < WARM_UP_NS || took < SLICE_NS / 4) {
+		uint64_t t = now_ns();
+		slice(s, ops);
+		took = now_ns() - t;
+		if (took < SLICE_NS / 2)
+			ops *= 2;
+	}
+	uint64_t want = (uint64_t)((double)ops * SLICE_NS / (double)took);
+	return want < step ? step : want - want % step;
+}
+
+static void
+head(void)
+{
+	if (!bench.begun && !bench.json)
+		printf("%s: %s, TSC %.2f GHz; medians of %u pairs; TSC clocks\n%-44s %10s %10s %9s %7s %6s  %s\n", bench.name,
+			bench.cpu, bench.ghz, bench.pairs, "figure", "ours", "reference", "above", "ratio", "+-", "goal");
+	bench.begun = true;
+}
+
+static void
+report(const struct bench_pair *p, const struct bench_result *r, double spread)
+{
+	const char *goal = p->goal ? p->goal : "";
+
+	head();
+	if (bench.json)
+		printf("{\"bench\":\"%s\",\"figure\":\"%s\",\"op\":\"%s\",\"cpu\":\"%s\",\"tsc_ghz\":%.3f,\"pairs\":%u,"
+		       "\"ours\":{\"name\":\"%s\",\"clocks\":%.1f,\"ns\":%.1f},"
+		       "\"reference\":{\"name\":\"%s\",\"clocks\":%.1f,\"ns\":%.1f},"
+		       "\"above\":%.1f,\"ratio\":%.3f,\"spread\":%.3f,\"goal\":\"%s\"}\n",
+			bench.name, p->figure, p->op ? p->op : "packet", bench.cpu, bench.ghz, bench.pairs, p->ours.name,
+			r->ours, r->ours / bench.ghz, p->reference.name, r->reference, r->reference / bench.ghz, r->above,
+			r->ratio, spread, goal);
+	else
+		printf("%-44s %10.1f %10.1f %9.1f %7.3f %5.1f%%  %s\n", p->figure, r->ours, r->reference, r->above, r->ratio,
+			spread * 100, goal);
+	fflush(stdout);
+}
+
+struct bench_result
+bench_pair(const struct bench_pair *p)
+{
+	struct bench_result r = {0};
+	double ours[99], reference[99], above[99], ratio[99];
+	uint64_t step = p->step ? p->step : 1;
+
+	if (!bench_wanted(p->figure))
+		return r;
+	uint64_t ours_ops = calibrate(&p->ours, step), reference_ops = calibrate(&p->reference, step);
+	for (unsigned i = 0; i < bench.pairs; i++) {
+		/* Which side goes first alternates too: a clock that drifts up or down favours neither. */
+		for (unsigned j = 0; j < 2; j++) {
+			if ((i + j) % 2 == 0)
+				ours[i] = sample(&p->ours, ours_ops);
+			else
+				reference[i] = sample(&p->reference, reference_ops);
+		}
+		above[i] = ours[i] - reference[i];
+		ratio[i] = ours[i] / reference[i];
+	}
+	r.above = median(above, bench.pairs);
+	r.ratio = median(ratio, bench.pairs);
+	r.ours = median(ours, bench.pairs);
+	r.reference = median(reference, bench.pairs);
+	/* Half the distance between the quartiles of the ratios. */
+	double spread = (ratio[bench.pairs * 3 / 4] - ratio[bench.pairs / 4]) / 2 / r.ratio;
+	report(p, &r, spread);
+	return r;
+}
+
+void
+bench_value(const char *figure, double value, const char *unit, const char *goal)
+{
+	head();
+	if (bench.json)
+		printf("{\"bench\":\"%s\",\"figure\":\"%s\",\"cpu\":\"%s\",\"value\":%.6g,\"unit\":\"%s\",\"goal\":\"%s\"}\n",
+			bench.name, figure, bench.cpu, value, unit, goal ? goal : "");
+	else
+		printf("%-44s %10.4g %s  %s\n", figure, value, unit, goal ? goal : "");
+	fflush(stdout);
+}
+
+int
+bench_end(void)
+{
+	return 0;
+}
