@@ -34,6 +34,7 @@ struct appliance {
 	struct tr_list plugin_dirs; /* const char * */
 	const char *run_dir;        /* sockets.run: /run/tailrace; management socket is RUN/tailrace.sock */
 	const char *uapi_dir;       /* sockets.uapi: /run/wireguard */
+	const char *group;          /* sockets.group: of the management socket; "tailrace" */
 	const char *state_dir;      /* state: /var/lib/tailrace */
 	const char *pipeline;       /* pipeline.yaml's path; relative to this file */
 	const char *eal;            /* extra EAL arguments, space separated */
@@ -41,4 +42,7 @@ struct appliance {
 };
 
 /* false: diagnostics were added. Defaults where keys are absent. */
+bool appliance_parse(struct arena *a, const char *name, const char *text, struct appliance *out, struct diags *d);
 bool appliance_load(struct arena *a, const char *path, struct appliance *out, struct diags *d);
+
+extern const char *const appliance_keys[]; /* every key of the file: pipeline.yaml says of them where they belong */

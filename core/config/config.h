@@ -65,6 +65,8 @@ struct opt_context {
 	/* resolves TR_OPT_ROUTES targets: out-gate index for "INSTANCE.GATE", or UINT32_MAX after a diagnostic */
 	uint32_t (*gate)(void *arg, const struct cfg_node *where, const char *target);
 	void *arg;
+	const char *const *foreign; /* keys of another file, named when one is met here; NULL: none */
+	const char *foreign_file;
 };
 /* Fills `out` (zeroed, size bytes) from map `node` (NULL: all defaults), skipping the keys in `ignore`. Every mistake
  * is reported; returns true if none. `what` names the thing for messages: "class stun". */

@@ -65,6 +65,7 @@ parse_one(const struct opt_context *c, const struct tr_option *o, const struct c
 static bool
 parse_list(const struct opt_context *c, const struct tr_option *o, const struct cfg_node *n, struct tr_list *out)
 {
+	const struct tr_option element = value_element(o);
 	bool single = n->kind != CFG_LIST, ok = true;
 	unsigned count = single ? 1 : n->n;
 	size_t size = value_size(o->type);
@@ -72,7 +73,7 @@ parse_list(const struct opt_context *c, const struct tr_option *o, const struct 
 	if (items == NULL)
 		return no_memory(c, n);
 	for (unsigned i = 0; i < count; i++)
-		ok &= parse_one(c, o, single ? n : n->child[i], items + i * size);
+		ok &= parse_one(c, &element, single ? n : n->child[i], items + i * size);
 	if (count < o->min || (o->max != 0 && count > o->max)) {
 		diag_at(c->diags, DIAG_ERROR, n, "`%s`: %u elements, expected %s %llu", o->key, count,
 			count < o->min ? "at least" : "at most", (unsigned long long)(count < o->min ? o->min : o->max));
@@ -213,6 +214,15 @@ parse_option(const struct opt_context *c, const struct tr_option *o, const struc
 	return o->flags & TR_OPT_LIST ? parse_list(c, o, n, p) : parse_one(c, o, n, p);
 }
 
+static bool
+among(const char *const *names, const char *key)
+{
+	for (; names != NULL && *names != NULL; names++)
+		if (strcmp(*names, key) == 0)
+			return true;
+	return false;
+}
+
 static void
 unknown_key(const struct opt_context *c, const char *what, const struct tr_option *table, const char *const *ignore,
 	const struct cfg_node *key)
@@ -225,6 +235,10 @@ unknown_key(const struct opt_context *c, const char *what, const struct tr_optio
 	for (; ignore != NULL && *ignore != NULL && n < KEYS_MAX; ignore++)
 		names[n++] = *ignore;
 	names[n] = NULL;
+	if (among(c->foreign, key->text)) {
+		diag_at(c->diags, DIAG_ERROR, key, "`%s` in %s: this key belongs in %s", key->text, what, c->foreign_file);
+		return;
+	}
 	const char *near = did_you_mean(key->text, names);
 	if (near != NULL) {
 		diag_at(c->diags, DIAG_ERROR, key, "unknown key `%.60s` in %s (did you mean `%s`?)", key->text, what, near);
@@ -233,15 +247,6 @@ unknown_key(const struct opt_context *c, const char *what, const struct tr_optio
 	for (unsigned i = 0, at = 0; i < n && at < sizeof(all); i++)
 		at += (unsigned)snprintf(all + at, sizeof(all) - at, "%s%s", i != 0 ? ", " : "", names[i]);
 	diag_at(c->diags, DIAG_ERROR, key, "unknown key `%.60s` in %s (it has %s)", key->text, what, n != 0 ? all : "none");
-}
-
-static bool
-is_ignored(const char *const *ignore, const char *key)
-{
-	for (; ignore != NULL && *ignore != NULL; ignore++)
-		if (strcmp(*ignore, key) == 0)
-			return true;
-	return false;
 }
 
 static void
@@ -263,7 +268,7 @@ options_parse(const struct opt_context *c, const char *what, const struct tr_opt
 		return false;
 	}
 	for (unsigned i = 0; node != NULL && i < node->n; i++)
-		if (find(table, node->key[i]->text) == NULL && !is_ignored(ignore, node->key[i]->text))
+		if (find(table, node->key[i]->text) == NULL && !among(ignore, node->key[i]->text))
 			unknown_key(c, what, table, ignore, node->key[i]);
 	for (const struct tr_option *o = table; o->key != NULL; o++) {
 		const struct cfg_node *n = cfg_get(node, o->key);
@@ -290,8 +295,7 @@ list_from_text(struct arena *a, const struct tr_option *o, const char *text, str
 			(unsigned long long)o->max);
 		return false;
 	}
-	struct tr_option element = *o;
-	element.flags &= ~(uint32_t)TR_OPT_LIST;
+	const struct tr_option element = value_element(o);
 	uint8_t *items = arena_alloc(a, count * value_size(o->type));
 	char *copy = arena_str(a, text, strlen(text)), *save = NULL;
 	if (items == NULL || copy == NULL) {

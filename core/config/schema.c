@@ -65,7 +65,8 @@ schema_element(const struct tr_option *o)
 static json_t *
 schema_option(const struct tr_option *o)
 {
-	json_t *s = schema_element(o);
+	const struct tr_option element = value_element(o);
+	json_t *s = schema_element(o->flags & TR_OPT_LIST ? &element : o);
 	if (o->flags & TR_OPT_LIST) {
 		json_t *list = json_pack("{s:s, s:O}", "type", "array", "items", s);
 		if (o->min != 0)

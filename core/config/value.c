@@ -38,6 +38,15 @@ value_size(enum tr_option_type type)
 	return sizes[type];
 }
 
+struct tr_option
+value_element(const struct tr_option *list)
+{
+	struct tr_option o = *list;
+	o.flags &= ~(uint32_t)TR_OPT_LIST;
+	o.min = o.max = 0;
+	return o;
+}
+
 void
 value_format_uint(enum tr_option_unit unit, uint64_t v, char text[32])
 {

@@ -10,6 +10,7 @@ enum value_result { VALUE_OK, VALUE_TYPE, VALUE_BOUNDS, VALUE_TEXT }; /* TYPE: "
 
 /* One element of a scalar type. Strings point into `text`, which must outlive `out`. Secrets: base64. */
 enum value_result value_parse(const struct tr_option *o, const char *text, bool quoted, void *out, char *why, size_t size);
+struct tr_option value_element(const struct tr_option *list); /* of a list: its bounds count elements, these have none */
 size_t value_size(enum tr_option_type type); /* of one element */
 /* "a number from 1 to 65535", "one of `any`, `tailscale`"; with_bounds: UINT only. */
 void value_expected(const struct tr_option *o, char *text, size_t size);
