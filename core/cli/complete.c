@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Completion. `tailrace complete` prints the bash function; that calls `tailrace complete WORD…` with the words so far
+ * and gets candidates, one a line, from the same table that parses them. "FILE" asks for file names.
+ */
+#include "client.h"
+#include "commands.h"
+
+#include <string.h>
+
+static const char script[] = "_tailrace()\n"
+                             "{\n"
+                             "\tlocal c\n"
+                             "\tmapfile -t c < <(tailrace complete \"${COMP_WORDS[@]:1:COMP_CWORD}\" 2>/dev/null)\n"
+                             "\tif [[ ${c[0]} == FILE ]]; then\n"
+                             "\t\tcompopt -o filenames\n"
+                             "\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$2\")\n"
+                             "\telse\n"
+                             "\t\tCOMPREPLY=(\"${c[@]}\")\n"
+                             "\tfi\n"
+                             "}\n"
+                             "complete -F _tailrace tailrace\n";
+
+static void
+offer(const char *candidate, const char *word)
+{
+	if (strncmp(candidate, word, strlen(word)) == 0)
+		puts(candidate);
+}
+
+static void
+offer_options(const struct cli_option *o, const char *word)
+{
+	char name[40];
+	for (; o && o->name; o++) {
+		snprintf(name, sizeof(name), "--%s", o->name);
+		offer(name, word);
+	}
+}
+
+/* Names that only the daemon knows; none when it is not running. */
+static void
+offer_names(const struct cli *c, const char *list, const char *word)
+{
+	json_t *names = client_try(c, "names"), *v;
+	size_t i;
+	json_array_foreach(json_object_get(names, list), i, v) offer(json_string_value(v), word);
+	json_decref(names);
+}
+
+static void
+offer_word(const struct cli *c, enum cli_word kind, const char *word)
+{
+	switch (kind) {
+	case CLI_WORD_FILE:
+		puts("FILE");
+		break;
+	case CLI_WORD_INSTANCE:
+		offer_names(c, "instances", word);
+		break;
+	case CLI_WORD_PEER:
+		offer_names(c, "peers", word);
+		break;
+	case CLI_WORD_CLASS:
+		offer_names(c, "classes", word);
+		break;
+	case CLI_WORD_NONE:
+		break;
+	}
+}
+
+static int
+run(const struct cli *c)
+{
+	if (c->argc == 0) {
+		fputs(script, stdout);
+		return CLI_OK;
+	}
+	const char *word = c->argv[c->argc - 1];
+	const struct cli_command *command = NULL;
+	for (int i = 0; i < c->argc - 1 && !command; i++)
+		if (c->argv[i][0] != '-')
+			command = cli_find(c->argv[i]);
+	if (word[0] == '-') {
+		static const char *const common[] = {"--json", "--socket", "--help"};
+		offer_options(command ? command->options : NULL, word);
+		for (size_t i = 0; i < sizeof(common) / sizeof(*common); i++)
+			offer(common[i], word);
+	} else if (command) {
+		offer_word(c, command->word, word);
+	} else {
+		for (const struct cli_command *const *k = cli_commands; *k; k++)
+			if (!(*k)->hidden)
+				offer((*k)->name, word);
+		offer_word(c, CLI_WORD_INSTANCE, word);
+	}
+	return CLI_OK;
+}
+
+const struct cli_command cli_complete = {
+        .name = "complete",
+        .args = "[WORD…]",
+        .max_args = 1 << 20,
+        .doc = "print the bash completion",
+        .raw = true,
+        .hidden = true,
+        .run = run,
+};
