@@ -23,6 +23,10 @@ struct fh_config {
 	const char *netmap;  /* YAML of the netmap: map (domain, names, peers); NULL: none */
 	uint16_t workers;    /* 0: 1 */
 	uint64_t wall;       /* Unix ns at start; 0: 1700000000 s */
+	uint16_t packet_size; /* data room of a packet, headroom included; 0: 2176 */
+	uint32_t max_peers;   /* 0: 1024 */
+	const char *const *gates; /* what a TR_GATE_DYNAMIC gate stands for; NULL-terminated; NULL: none */
+	const struct plan *plan;  /* the core's own tests: class, options and gates are those of the instance `name` in it */
 	struct fh *blocks_of; /* share the state blocks, netmap, indexes, clock and timers of this live one (a generation swap) */
 };
 
@@ -30,9 +34,23 @@ struct fh_config {
 struct fh *fh_new(const struct fh_config *config);
 void fh_free(struct fh *h);
 const char *fh_failure(void); /* text of the last host->fail() */
+/* What a failed expectation, a leak or a host call from the wrong thread does, instead of print and abort(). */
+void fh_on_failure(void (*fn)(const char *text));
+
+/* Bytes written in hexadecimal, blanks allowed: FH_BYTES("45 00") stands for two arguments, pointer and length. The memory
+ * is used again after eight more. */
+struct fh_bytes {
+	const void *data;
+	size_t len;
+};
+struct fh_bytes fh_hex(const char *hex);
+#define FH_BYTES(hex) fh_hex(hex).data, fh_hex(hex).len
+/* "file:PATH" of a new file that holds this secret, for options of that type; gone when the process ends. */
+const char *fh_secret(const uint8_t secret[32]);
 
 /* One packet into an in gate of worker 0 (or of `worker`); process() runs at once, alone or with others of a burst. */
 struct rte_mbuf *fh_packet(struct fh *h, const void *data, size_t len); /* for callers that set metadata themselves */
+/* Metadata is what an interface would have written (l3_len, l4, tos; for type udp the endpoint) from the headers. */
 void fh_send(struct fh *h, const char *in_gate, const void *data, size_t len);
 void fh_send_mbufs(struct fh *h, uint16_t worker, const char *in_gate, struct rte_mbuf **pkts, uint16_t n);
 
@@ -45,6 +63,9 @@ struct fh_out {
 	struct tr_meta meta;
 };
 const struct fh_out *fh_next(struct fh *h);     /* takes the oldest; NULL: nothing. Valid until the next call */
+void fh_expect(struct fh *h, const char *gate, const void *data, size_t len); /* takes the oldest, which must be this */
+void fh_expect_drop(struct fh *h, const char *reason);
+void fh_expect_nothing(struct fh *h);
 uint32_t fh_drops(struct fh *h, const char *reason);
 uint64_t fh_counter(struct fh *h, const char *name);
 uint32_t fh_held(struct fh *h);
@@ -62,6 +83,9 @@ uint32_t fh_peer_add(struct fh *h, const char *peer_yaml); /* "{public_key: …,
 void fh_peer_remove(struct fh *h, uint32_t peer);
 void fh_path(struct fh *h, uint32_t peer, struct tr_endpoint *out);
 void fh_resume(struct fh *h, uint32_t peer); /* TR_PEER_RESUME */
+
+/* Where host->listen_unix() has put NAME.sock; NULL: never called. */
+const char *fh_unix_dir(struct fh *h);
 
 void *fh_self(struct fh *h);
 struct tr_node *fh_node(struct fh *h, uint16_t worker, const char *in_gate);

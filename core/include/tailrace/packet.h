@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include <rte_mbuf.h>
+#include <tailrace/guard.h>
 #include <tailrace/types.h>
 
 /* Bytes of headroom and tailroom that every packet offers when it enters a graph. */

@@ -25,6 +25,7 @@ tr_udp_payload(struct rte_mbuf *m, size_t *len)
 static inline size_t
 tr_udp_room(const struct rte_mbuf *m)
 {
+	tr_guard_lift(m);
 	size_t before = m->data_off + tr_meta((struct rte_mbuf *)(uintptr_t)m)->l3_len + sizeof(struct rte_udp_hdr);
 	return before < m->buf_len ? m->buf_len - before : 0;
 }
