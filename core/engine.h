@@ -17,35 +17,59 @@ struct netmap_table;
 /* An instance: one object of one build of a class with one set of options. Carried over by generations that change none
  * of these. What must outlive it (counters, blocks, timers, held packets) belongs to its slot, found by name. */
 struct slot;
+struct instance_worker;
 struct tr_instance {
-	const char *name;              /* the head is struct tr_instance_view */
+	const char *name; /* the head is struct tr_instance_view */
 	const struct tr_class *class_;
-	const struct loaded_plugin *plugin;
+	const struct loaded_plugin *plugin; /* NULL: the core's */
 	struct engine *engine;
 	struct slot *slot;
 	void *self, *options;
-	/* During create() of a core class with dynamic gates: its plan, so that it can see what its gates lead to. An
-	 * instance with dynamic gates is recreated whenever they, or the listen/mtu of their targets, change. */
+	/* During create() of a core class: its plan, so that it can see what its gates lead to. An instance with dynamic
+	 * gates is recreated whenever they, or the listen or mtu of their targets, change. NULL afterwards. */
 	const struct plan *plan;
 	const struct plan_instance *plan_instance;
 	struct netmap_table *table; /* TR_CLASS_PEERS */
+	/* The engine's own. */
+	struct plan_ref *options_plan; /* keeps the arena that `options` points into */
+	struct instance_worker *w;     /* per worker, then one for the service loop */
+	uint32_t jobs;                 /* outstanding; atomic */
+	bool started, kept;
+	char failure[256];             /* last host->fail() */
 };
+
+/* The node of an instance on a worker, for callbacks and VLAN siblings: its out gates can be sent to, it has no process().
+ * Worker's own thread; NULL when the instance is not in this worker's graph. */
+struct tr_node *instance_node(struct tr_instance *i, uint16_t worker);
 
 /* The effective option value of an instance, operator's layer included; 0 when it has none with this flag. */
 uint64_t plan_option_flag(const struct plan_instance *i, enum tr_option_flag flag);
 
 struct engine_config {
-	const struct appliance *appliance;
-	struct catalogue *catalogue;
+	const struct appliance *appliance; /* poll mode, job and service threads, limits, directories */
 	struct rte_mempool *pool;
+	struct loop *control;
+	struct catalogue catalogue; /* the engine frees it */
 	uint16_t workers;
+	const uint16_t *cpu; /* per worker; NULL: not pinned */
+	const char *aead;    /* engine's name; NULL: the best for this CPU */
+	void (*thread_start)(void); /* called by every worker and service thread first (EAL registration); NULL */
 };
-struct engine *engine_new(const struct engine_config *c);
-void engine_free(struct engine *e);
-/* Starts or applies. `done` is called on the control thread when the old generation is retired, or at once with an error
- * text. On error nothing has changed. Only one apply at a time (-EBUSY). Takes ownership of the plan when 0. */
-int engine_apply(struct engine *e, struct plan *p, void (*done)(void *arg, const char *error), void *arg, struct diags *d);
-const struct plan *engine_plan(const struct engine *e);
+struct engine *engine_new(const struct engine_config *c); /* threads run, graphs are empty */
+/* Retires all instances; then done. The netmap and what is saved of it stay. -EBUSY: an apply is under way. */
+int engine_close(struct engine *e, void (*done)(void *arg), void *arg);
+void engine_free(struct engine *e); /* after engine_close(), or when nothing was ever applied: ends the threads */
+/* Scans the plugin directories and reads a pipeline with what they hold now. NULL after diagnostics. The catalogue is the
+ * caller's to free, after the plan. Plugins once loaded stay mapped. */
+struct plan *pipeline_load(const struct appliance *a, const char *path, struct catalogue *c, struct diags *d);
+/* The same for a running engine, which keeps the new catalogue. */
+struct plan *engine_load(struct engine *e, const char *path, struct diags *d);
+/* Starts or applies. 0: accepted, owns the plan, and `done` is called once on the control thread: with NULL when the old
+ * generation is retired, or with an error text (nothing has changed then). -EBUSY: another apply is under way. */
+int engine_apply(struct engine *e, struct plan *p, void (*done)(void *arg, const char *error), void *arg);
+const struct plan *engine_plan(const struct engine *e); /* the running one; NULL before the first */
+const struct catalogue *engine_catalogue(const struct engine *e);
+uint64_t engine_generation(const struct engine *e); /* counts applies */
 
 struct tr_instance *engine_instance(struct engine *e, const char *name);
 unsigned engine_each(struct engine *e, void (*fn)(void *arg, struct tr_instance *), void *arg);

@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Applying a plan: build the new generation beside the old, swap per worker, retire the old after a grace period. Any
+ * error before the swap leaves everything as it was. Control thread; nothing here waits: steps are taken from a timer.
+ */
+#include "../control/log.h"
+#include "../control/rcu.h"
+#include "private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum fate { FATE_KEEP, FATE_RECONFIGURE, FATE_CREATE };
+
+struct apply {
+	struct engine *e;
+	struct generation *next, *old;
+	enum fate *fate;
+	enum { PREFLIGHT, SWAP, FENCE, SERVICE_FINI, GRACE } step;
+	struct loop_watch *timer;
+	pthread_t thread; /* preflight */
+	char **spec;      /* what it runs */
+	unsigned n_specs;
+	char error[512];  /* written by the preflight thread, read after the post */
+	struct tr_instance **gone; /* retired instances */
+	unsigned n_gone;
+	uint32_t fences, fences_wanted; /* fences: atomic */
+	bool grace;
+	void (*done)(void *arg, const char *error);
+	void *arg;
+};
+
+static void
+generation_free(struct engine *e, struct generation *g)
+{
+	if (!g)
+		return;
+	for (unsigned t = 0; t < e->threads; t++)
+		lane_free(g->lane[t]);
+	free(g->instance);
+	plan_unref(g->plan);
+	free(g);
+}
+
+static void
+apply_free(struct apply *a)
+{
+	if (a->timer)
+		loop_watch_close(a->timer);
+	for (unsigned i = 0; i < a->n_specs; i++)
+		free(a->spec[i]);
+	free(a->spec);
+	free(a->fate);
+	free(a->gone);
+	free(a);
+}
+
+static void
+finish(struct apply *a, const char *error)
+{
+	struct engine *e = a->e;
+	void (*done)(void *, const char *) = a->done;
+	void *arg = a->arg;
+	char text[512];
+	if (error)
+		snprintf(text, sizeof(text), "%s", error);
+	e->apply = NULL;
+	apply_free(a);
+	if (done)
+		done(arg, error ? text : NULL);
+	if (e->rewire && !e->apply)
+		engine_rewire(e);
+}
+
+/* ---- Peer events to the owner workers ---- */
+
+static struct tr_instance *
+instance_of_table(struct engine *e, const struct netmap_table *t)
+{
+	for (unsigned k = 0; e->apply && k < e->apply->n_gone; k++)
+		if (e->apply->gone[k]->table == t && !e->apply->gone[k]->slot->current)
+			return e->apply->gone[k];
+	for (unsigned k = 0; k < MAX_SLOTS; k++)
+		if (e->slot[k] && e->slot[k]->current && e->slot[k]->current->table == t)
+			return e->slot[k]->current;
+	return NULL;
+}
+
+void
+engine_peer_event(void *arg, struct netmap_table *t, enum tr_peer_event ev, uint32_t peer)
+{
+	struct engine *e = arg;
+	struct tr_instance *i = instance_of_table(e, t);
+	if (!i || !i->class_->peer) {
+		if (ev == TR_PEER_REMOVED)
+			netmap_released(peer);
+		return;
+	}
+	if (e->n_backlog == e->backlog_size) {
+		unsigned size = e->backlog_size ? e->backlog_size * 2 : 1024;
+		struct peer_event *v = realloc(e->backlog, size * sizeof(*v));
+		if (!v) {
+			log_error("engine", "no memory: a peer's change was not delivered");
+			return;
+		}
+		e->backlog = v;
+		e->backlog_size = size;
+	}
+	e->backlog[e->n_backlog++] = (struct peer_event){i, peer, ev};
+	engine_flush_events(e);
+}
+
+unsigned
+engine_flush_events(struct engine *e)
+{
+	while (e->backlog_head < e->n_backlog) {
+		const struct peer_event *p = &e->backlog[e->backlog_head];
+		struct inbox_entry entry = {.kind = INBOX_PEER, .peer = p->peer, .instance = p->instance, .arg = p->event};
+		if (worker_post(&e->worker[p->peer % e->workers], &entry) != 0)
+			return e->n_backlog - e->backlog_head;
+		e->backlog_head++;
+	}
+	e->backlog_head = e->n_backlog = 0;
+	return 0;
+}
+
+/* ---- What becomes of each instance ---- */
+
+static int
+find_instance(const struct plan *p, const char *name)
+{
+	for (unsigned i = 0; p && i < p->n_instances; i++)
+		if (strcmp(p->instance[i].name, name) == 0)
+			return (int)i;
+	return -1;
+}
+
+/* Do the dynamic gates of two versions lead to the same places, with the same ports and sizes? */
+static bool
+same_gates(const struct plan *a, const struct plan_instance *x, const struct plan *b, const struct plan_instance *y)
+{
+	if (x->n_out != y->n_out)
+		return false;
+	for (unsigned g = 0; g < x->n_out; g++) {
+		const struct plan_gate *p = &x->out[g], *q = &y->out[g];
+		if (strcmp(p->name, q->name) != 0 || (p->to < 0) != (q->to < 0))
+			return false;
+		if (p->to < 0)
+			continue;
+		const struct plan_instance *s = &a->instance[p->to], *t = &b->instance[q->to];
+		if (strcmp(s->name, t->name) != 0 || s->class_ != t->class_ || p->to_gate != q->to_gate ||
+			plan_option_flag(s, TR_OPT_LISTEN) != plan_option_flag(t, TR_OPT_LISTEN) ||
+			plan_option_flag(s, TR_OPT_MTU) != plan_option_flag(t, TR_OPT_MTU))
+			return false;
+	}
+	return true;
+}
+
+static enum fate
+fate_of(struct engine *e, const struct plan *to, unsigned index, const char **restart)
+{
+	const struct plan *from = engine_plan(e);
+	const struct plan_instance *y = &to->instance[index];
+	int k = find_instance(from, y->name);
+	if (k < 0)
+		return FATE_CREATE;
+	const struct plan_instance *x = &from->instance[k];
+	if (x->class_ != y->class_ || x->plugin != y->plugin)
+		return FATE_CREATE;
+	enum fate f = FATE_KEEP;
+	for (const struct tr_option *o = y->class_->options; o && o->key; o++) {
+		if (option_equal(o, x->options, y->options))
+			continue;
+		if (o->change == TR_RESTART)
+			*restart = o->key;
+		if (o->change != TR_LIVE)
+			f = FATE_CREATE;
+		else if (f == FATE_KEEP)
+			f = FATE_RECONFIGURE;
+	}
+	if (instance_dynamic(y->class_) && (e->rewire || !same_gates(from, x, to, y)))
+		return FATE_CREATE;
+	return f;
+}
+
+/* ---- Building ---- */
+
+static bool
+build(struct apply *a)
+{
+	struct engine *e = a->e;
+	struct generation *g = a->next;
+	const struct plan *p = g->plan->plan;
+	char why[256];
+	for (unsigned k = 0; k < p->n_instances; k++) {
+		struct slot *s = slot_get(e, p->instance[k].name);
+		if (a->fate[k] != FATE_CREATE) {
+			g->instance[k] = s->current;
+			continue;
+		}
+		g->instance[k] = instance_create(e, g, k, why, sizeof(why));
+		if (!g->instance[k]) {
+			const struct cfg_node *w = p->instance[k].where;
+			snprintf(a->error, sizeof(a->error), "%s:%u:%u: error: %s: %s", w ? w->file : "", w ? w->line : 0,
+				w ? w->col : 0, p->instance[k].name, why);
+			return false;
+		}
+	}
+	for (unsigned t = 0; t < e->threads; t++) {
+		if (!(g->lane[t] = lane_new(e, g, t))) {
+			snprintf(a->error, sizeof(a->error), "out of memory");
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Undoes build(): nothing of the new generation has been seen by a worker. */
+static void
+unbuild(struct apply *a)
+{
+	struct engine *e = a->e;
+	for (unsigned k = 0; k < a->next->n_instances; k++) {
+		struct tr_instance *i = a->next->instance[k];
+		if (a->fate[k] != FATE_CREATE || !i)
+			continue;
+		instance_stop(i);
+		instance_destroy(i);
+	}
+	for (unsigned s = 0; s < MAX_SLOTS; s++)
+		if (e->slot[s] && !e->slot[s]->current)
+			slot_release(e->slot[s]);
+	generation_free(e, a->next);
+}
+
+/* ---- Swapping and retiring ---- */
+
+static void
+list_gone(struct apply *a)
+{
+	struct engine *e = a->e;
+	for (unsigned s = 0; s < MAX_SLOTS; s++) {
+		if (!e->slot[s] || !e->slot[s]->current)
+			continue;
+		struct tr_instance *now = e->slot[s]->current, *next = NULL;
+		for (unsigned k = 0; k < a->next->n_instances; k++)
+			if (a->next->instance[k]->slot == e->slot[s])
+				next = a->next->instance[k];
+		if (next != now)
+			a->gone[a->n_gone++] = now;
+		e->slot[s]->current = next;
+	}
+	for (unsigned k = 0; k < a->next->n_instances; k++)
+		a->next->instance[k]->slot->current = a->next->instance[k];
+}
+
+static void
+swap(struct apply *a)
+{
+	struct engine *e = a->e;
+	a->gone = calloc(MAX_SLOTS, sizeof(*a->gone));
+	list_gone(a);
+	a->old = e->current;
+	e->current = a->next;
+	for (unsigned k = 0; k < a->next->n_instances; k++)
+		if (a->fate[k] == FATE_RECONFIGURE)
+			instance_reconfigure(a->next->instance[k], a->next->plan, k);
+	for (unsigned w = 0; w < e->workers; w++) {
+		e->worker[w].next_number = a->next->number;
+		__atomic_store_n(&e->worker[w].next, a->next->lane[w], __ATOMIC_RELEASE);
+	}
+	for (unsigned s = 0; s < e->services; s++)
+		service_switch(&e->service[s], a->next->lane[e->workers + s], a->next->number);
+	a->step = SWAP;
+}
+
+static bool
+swapped(const struct apply *a)
+{
+	const struct engine *e = a->e;
+	for (unsigned w = 0; w < e->workers; w++)
+		if (__atomic_load_n(&e->worker[w].switched, __ATOMIC_ACQUIRE) != a->next->number)
+			return false;
+	for (unsigned s = 0; s < e->services; s++)
+		if (__atomic_load_n(&e->service[s].switched, __ATOMIC_ACQUIRE) != a->next->number)
+			return false;
+	return true;
+}
+
+static void
+fence_service(void *fences, void *unused)
+{
+	(void)unused;
+	__atomic_add_fetch((uint32_t *)fences, 1, __ATOMIC_RELEASE);
+}
+
+/* Everything posted so far, to any thread, has run when all fences have come back. */
+static void
+raise_fences(struct apply *a)
+{
+	struct engine *e = a->e;
+	struct inbox_entry entry = {.kind = INBOX_FENCE, .arg = (uintptr_t)&a->fences};
+	a->fences = 0;
+	a->fences_wanted = e->threads;
+	for (unsigned w = 0; w < e->workers; w++)
+		if (worker_post(&e->worker[w], &entry) != 0)
+			a->fences_wanted = UINT32_MAX; /* raised again in the next step */
+	for (unsigned s = 0; s < e->services; s++)
+		if (loop_post(e->service[s].loop, fence_service, &a->fences, NULL) != 0)
+			a->fences_wanted = UINT32_MAX;
+}
+
+static bool
+fenced(struct apply *a)
+{
+	return __atomic_load_n(&a->fences, __ATOMIC_ACQUIRE) == a->fences_wanted;
+}
+
+static bool
+jobs_out(const struct apply *a)
+{
+	for (unsigned k = 0; k < a->n_gone; k++)
+		if (__atomic_load_n(&a->gone[k]->jobs, __ATOMIC_ACQUIRE))
+			return true;
+	return false;
+}
+
+static void
+after_swap(struct apply *a)
+{
+	if (!a->e->closing) /* peers stay known, and saved, when the daemon ends */
+		netmap_provider(a->next->plan->plan);
+	for (unsigned k = 0; k < a->n_gone; k++)
+		instance_stop(a->gone[k]);
+	a->step = FENCE;
+	a->fences_wanted = UINT32_MAX;
+}
+
+/* On the service loop: the last callback there of an instance that has a service gate. */
+static void
+service_fini(void *instance, void *fences)
+{
+	struct tr_instance *i = instance;
+	struct graph_node *own = i->w[i->engine->workers].own;
+	if (own && i->class_->worker_fini) {
+		struct graph_node last = *own;
+		last.pub.local = NULL;
+		i->class_->worker_fini(&last.pub);
+	}
+	i->w[i->engine->workers].own = NULL;
+	__atomic_add_fetch((uint32_t *)fences, 1, __ATOMIC_RELEASE);
+}
+
+static void
+finish_services(struct apply *a)
+{
+	a->fences = 0;
+	a->fences_wanted = a->n_gone;
+	for (unsigned k = 0; k < a->n_gone; k++) {
+		if (!a->gone[k]->w[a->e->workers].own ||
+			loop_post(instance_service(a->gone[k])->loop, service_fini, a->gone[k], &a->fences) != 0)
+			__atomic_add_fetch(&a->fences, 1, __ATOMIC_RELEASE);
+	}
+	a->step = SERVICE_FINI;
+}
+
+static void
+grace_over(void *arg)
+{
+	((struct apply *)arg)->grace = true;
+}
+
+static void
+retire(struct apply *a)
+{
+	struct engine *e = a->e;
+	e->graveyard.now = clock_ns();
+	for (unsigned k = 0; k < a->n_gone; k++) {
+		struct slot *s = a->gone[k]->slot;
+		instance_destroy(a->gone[k]);
+		if (!s->current)
+			slot_release(s);
+	}
+	generation_free(e, a->old);
+	e->generation = a->next->number;
+	finish(a, NULL);
+}
+
+static void
+step(void *arg)
+{
+	struct apply *a = arg;
+	switch (a->step) {
+	case PREFLIGHT:
+		return;
+	case SWAP:
+		if (swapped(a))
+			after_swap(a);
+		return;
+	case FENCE:
+		if (engine_flush_events(a->e) || jobs_out(a))
+			return;
+		if (a->fences_wanted == UINT32_MAX)
+			raise_fences(a);
+		else if (fenced(a))
+			finish_services(a);
+		return;
+	case SERVICE_FINI:
+		if (!fenced(a))
+			return;
+		a->step = GRACE;
+		rcu_defer(grace_over, a);
+		return;
+	case GRACE:
+		if (a->grace)
+			retire(a);
+		return;
+	}
+}
+
+/* ---- Preflight: a new build first runs in a child, while this process goes on ---- */
+
+static void
+proceed(void *arg, void *unused)
+{
+	struct apply *a = arg;
+	(void)unused;
+	if (a->n_specs)
+		pthread_join(a->thread, NULL);
+	if (a->error[0] || !build(a)) {
+		char error[512];
+		snprintf(error, sizeof(error), "%s", a->error);
+		unbuild(a);
+		finish(a, error);
+		return;
+	}
+	swap(a);
+	a->timer = loop_timer(a->e->control, 1, 1, step, a);
+}
+
+static void *
+preflight(void *arg)
+{
+	struct apply *a = arg;
+	for (unsigned i = 0; i < a->n_specs && !a->error[0]; i++)
+		plugin_preflight(a->spec[i], a->error, sizeof(a->error));
+	while (loop_post(a->e->control, proceed, a, NULL) != 0)
+		rte_pause();
+	return NULL;
+}
+
+static bool
+seen_before(struct engine *e, const struct plan_instance *p)
+{
+	const struct plan *from = engine_plan(e);
+	int k = find_instance(from, p->name);
+	return k >= 0 && from->instance[k].plugin == p->plugin;
+}
+
+/* YAML for plugin_preflight(): what would be created here, with options in text form (secrets left out). */
+static char *
+preflight_spec(const struct plan_instance *p)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+	fprintf(f, "plugin: \"/proc/self/fd/%d\"\nfile: \"%s\"\nclass: %s\nname: %s\noptions: {", p->plugin->memfd, p->plugin->path,
+		p->class_->name, p->name);
+	const char *comma = "";
+	for (const struct tr_option *o = p->class_->options; o && o->key; o++) {
+		if (o->type == TR_OPT_SECRET || o->type == TR_OPT_ROUTES || o->type == TR_OPT_NAMES)
+			continue;
+		char *value = option_text(o, p->options);
+		if (value && value[0])
+			fprintf(f, "%s%s: %s", comma, o->key, value);
+		comma = value && value[0] ? ", " : comma;
+		free(value);
+	}
+	fprintf(f, "}\n");
+	fclose(f);
+	return text;
+}
+
+static void
+collect_specs(struct apply *a)
+{
+	const struct plan *p = a->next->plan->plan;
+	a->spec = calloc(p->n_instances + 1, sizeof(*a->spec));
+	for (unsigned k = 0; k < p->n_instances; k++)
+		if (a->fate[k] == FATE_CREATE && p->instance[k].plugin && engine_plan(a->e) && !seen_before(a->e, &p->instance[k]))
+			a->spec[a->n_specs++] = preflight_spec(&p->instance[k]);
+}
+
+static struct apply *
+apply_new(struct engine *e, struct plan_ref *ref)
+{
+	struct apply *a = calloc(1, sizeof(*a));
+	struct generation *g = calloc(1, sizeof(*g));
+	a->e = e;
+	a->next = g;
+	g->plan = ref;
+	g->number = e->generation + 1;
+	g->n_instances = ref->plan->n_instances;
+	g->instance = calloc(g->n_instances + 1, sizeof(*g->instance));
+	a->fate = calloc(g->n_instances + 1, sizeof(*a->fate));
+	return a;
+}
+
+static int
+apply_ref(struct engine *e, struct plan_ref *ref, void (*done)(void *, const char *), void *arg)
+{
+	struct apply *a = apply_new(e, ref);
+	const char *restart = NULL;
+	a->done = done;
+	a->arg = arg;
+	e->apply = a;
+	for (unsigned k = 0; k < a->next->n_instances; k++)
+		a->fate[k] = fate_of(e, ref->plan, k, &restart);
+	e->rewire = false;
+	if (restart)
+		snprintf(a->error, sizeof(a->error), "option `%s` takes a restart", restart);
+	else
+		collect_specs(a);
+	if (a->n_specs && pthread_create(&a->thread, NULL, preflight, a) == 0)
+		return 0;
+	a->n_specs = 0;
+	proceed(a, NULL);
+	return 0;
+}
+
+int
+engine_apply(struct engine *e, struct plan *p, void (*done)(void *arg, const char *error), void *arg)
+{
+	if (e->apply)
+		return -EBUSY;
+	struct plan_ref *ref = calloc(1, sizeof(*ref));
+	if (!ref)
+		return -ENOMEM;
+	*ref = (struct plan_ref){p, 1};
+	return apply_ref(e, ref, done, arg);
+}
+
+void
+engine_rewire(struct engine *e)
+{
+	e->rewire = true;
+	if (e->apply || !e->current)
+		return;
+	e->current->plan->refs++;
+	apply_ref(e, e->current->plan, NULL, NULL);
+}
+
+void
+engine_drop_generation(struct engine *e)
+{
+	generation_free(e, e->current);
+	e->current = NULL;
+}
+
+const struct plan *
+engine_plan(const struct engine *e)
+{
+	return e->current ? e->current->plan->plan : NULL;
+}
+
+const struct catalogue *
+engine_catalogue(const struct engine *e)
+{
+	return &e->catalogue;
+}
+
+uint64_t
+engine_generation(const struct engine *e)
+{
+	return e->generation;
+}
+
+struct plan *
+pipeline_load(const struct appliance *a, const char *path, struct catalogue *c, struct diags *d)
+{
+	*c = (struct catalogue){0};
+	for (unsigned i = 0; core_classes[i]; i++)
+		catalogue_add(c, core_classes[i], NULL);
+	catalogue_scan(c, a->plugin_dirs.items, a->plugin_dirs.n);
+	for (unsigned i = 0; i < c->n_refused; i++)
+		diag_pos(d, DIAG_WARNING, c->refused[i].path, 1, 0, "not loaded: %s", c->refused[i].why);
+	return plan_load(path, c, a, true, d);
+}
+
+struct plan *
+engine_load(struct engine *e, const char *path, struct diags *d)
+{
+	struct catalogue c;
+	struct plan *p = pipeline_load(e->config.appliance, path, &c, d);
+	catalogue_free(&e->catalogue);
+	e->catalogue = c;
+	return p;
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The engine's parts, for core/engine and core/worker only. */
+#pragma once
+
+#include "../control/loop.h"
+#include "../crypto/aead.h"
+#include "../engine.h"
+#include "../netmap/index.h"
+#include "../netmap/store.h"
+#include "../worker/wheel.h"
+
+#include <pthread.h>
+#include <rte_ring.h>
+
+#define MAX_SLOTS 256
+#define MAX_GATES 32   /* in gates that one slot has ever had */
+#define MAX_WORKERS 64
+#define MAX_SERVICES 16
+#define MAX_THREADS (MAX_WORKERS + MAX_SERVICES)
+#define RING_SIZE 1024  /* packets between two threads */
+#define INBOX_SIZE 4096 /* posts to a worker */
+#define TRACE_RING 1024
+
+/* ---- What outlives instances ---- */
+struct blocks_entry {
+	struct blocks_entry *next;
+	char *type;
+	uint32_t layout;
+	size_t size;
+	bool per_peer;
+	struct tr_blocks blocks;
+};
+
+struct past { /* totals of instances that are gone, by name */
+	char *name;
+	uint64_t value;
+};
+
+struct slot {
+	char name[TR_INSTANCE_NAME_MAX];
+	uint16_t id;
+	struct engine *engine;
+	struct tr_instance *current; /* control thread; NULL: being removed */
+	struct blocks_entry *blocks;
+	struct index_table *indexes; /* made on first use */
+	struct wheel *wheel;         /* [workers] */
+	char *gate[MAX_GATES];       /* in gate names; a position here is what travels through rings */
+	unsigned n_gates;
+	struct past *past;
+	unsigned n_past;
+};
+
+/* ---- One thread's share of a generation ---- */
+struct lane {
+	struct graph *graph;
+	struct graph_node *node[MAX_SLOTS][MAX_GATES]; /* by slot and slot's gate number */
+	struct graph_node *own[MAX_SLOTS];             /* for callbacks */
+	struct {
+		uint32_t (*fn)(struct tr_node *);
+		struct tr_node *node;
+	} *poll;
+	unsigned n_poll;
+	struct lane_timed {
+		struct wheel *wheel;
+		void (*fn)(struct tr_node *, struct tr_timer *);
+		struct tr_node *node;
+	} *timed;
+	unsigned n_timed;
+};
+
+struct instance_worker { /* one thread's share of an instance */
+	void *local;
+	uint64_t *count, *drops, *packets; /* class counters; drop reasons and the runner's; per in gate */
+	struct graph_node *own;            /* in the graph that the thread runs now; set by the thread itself */
+	bool inited;
+};
+
+struct plan_ref {
+	struct plan *plan;
+	unsigned refs;
+};
+
+struct generation {
+	uint64_t number;
+	struct plan_ref *plan;
+	struct tr_instance **instance; /* by plan index */
+	unsigned n_instances;
+	struct lane *lane[MAX_THREADS];
+};
+
+/* ---- Threads ---- */
+struct inbox_entry { /* 32 bytes */
+	enum { INBOX_POST, INBOX_PEER, INBOX_FENCE } kind;
+	uint32_t peer;
+	struct tr_instance *instance;
+	void (*fn)(struct tr_node *, uint32_t peer, uint64_t arg);
+	uint64_t arg; /* INBOX_PEER: event; INBOX_FENCE: pointer to the counter */
+};
+
+struct ring_entry { /* 16 bytes */
+	struct rte_mbuf *pkt;
+	uint64_t target;
+};
+
+struct worker {
+	struct graph_thread gt; /* first */
+	struct engine *engine;
+	pthread_t thread;
+	bool running;
+	int cpu;
+	int reader; /* rcu */
+	struct lane *lane;      /* the worker's */
+	struct lane *next;      /* control -> worker; atomic */
+	uint64_t switched;      /* number of the generation it runs; worker -> control; atomic */
+	uint64_t next_number;   /* goes with `next` */
+	struct rte_ring *in[MAX_THREADS]; /* from each other thread */
+	struct rte_ring *inbox;
+	struct rte_ring *jobs_done;
+	struct tr_job **job_free;
+	uint32_t n_job_free;
+	void *aead;
+	bool wake_jobs, wake_control;
+	bool wake_service[MAX_SERVICES];
+	/* Worker writes, control reads. */
+	uint64_t loops, busy_ns, sleeps, idle_since;
+} __attribute__((aligned(64)));
+
+struct service {
+	struct graph_thread gt; /* first */
+	struct engine *engine;
+	struct loop *loop;
+	struct lane *lane;
+	uint64_t switched;
+	struct rte_ring *in[MAX_THREADS];
+	uint32_t drain_posted; /* atomic: a drain is on its way through the loop's inbox */
+	void *aead;
+};
+
+struct jobs;
+
+struct peer_event { /* waits for room in a worker's inbox */
+	struct tr_instance *instance;
+	uint32_t peer;
+	enum tr_peer_event event;
+};
+
+struct apply; /* engine.c */
+
+struct engine {
+	struct engine_config config;
+	struct tr_host host;
+	struct loop *control;
+	struct rte_mempool *pool;
+	uint16_t workers, services, threads;
+	uint32_t max_peers;
+	bool busy_poll;
+	const struct aead_engine *aead;
+	struct worker *worker;   /* [workers] */
+	struct service *service; /* [services] */
+	struct jobs *jobs;
+	bool stop;               /* atomic */
+	struct slot *slot[MAX_SLOTS];
+	struct generation *current;
+	uint64_t generation;
+	struct apply *apply;
+	struct catalogue catalogue;
+	struct graph_thread graveyard; /* counts what retired nodes drop */
+	struct peer_event *backlog;
+	unsigned n_backlog, backlog_size, backlog_head;
+	struct loop_watch *tick;
+	/* Tracing. */
+	struct rte_ring *traces;
+	uint32_t trace_next;   /* atomic: the last id given out */
+	uint32_t trace_wanted;
+	struct graph_trace *trace_kept;
+	unsigned n_trace_kept;
+	bool closing; /* the last apply: nothing is left */
+	bool rewire; /* an operator's listen port changed: apply the same plan again */
+};
+
+/* instance.c */
+struct slot *slot_get(struct engine *e, const char *name);
+void slot_release(struct slot *s); /* no instance, no packets, no timers left */
+unsigned slot_gate(struct slot *s, const char *in_gate);
+struct tr_instance *instance_create(struct engine *e, struct generation *g, unsigned index, char *why, size_t size);
+void instance_stop(struct tr_instance *i);
+void instance_destroy(struct tr_instance *i);
+void instance_reconfigure(struct tr_instance *i, struct plan_ref *plan, unsigned index);
+void *instance_options(struct tr_instance *i, const struct plan_instance *p); /* plan's, the operator's laid over; malloc()ed */
+void plan_unref(struct plan_ref *r);
+bool instance_dynamic(const struct tr_class *c);
+
+/* blocks.c */
+const struct tr_blocks *blocks_get(struct tr_instance *i, const char *type, uint32_t layout, size_t size, bool per_peer);
+void blocks_zero_peer(struct slot *s, uint32_t peer);
+void blocks_free(struct slot *s);
+
+/* lane.c */
+struct lane *lane_new(struct engine *e, const struct generation *g, unsigned thread);
+void lane_free(struct lane *l);
+
+/* host.c */
+void host_init(struct engine *e);
+
+/* engine.c */
+void engine_peer_event(void *arg, struct netmap_table *t, enum tr_peer_event ev, uint32_t peer);
+unsigned engine_flush_events(struct engine *e); /* returns how many still wait */
+void engine_rewire(struct engine *e);
+void engine_drop_generation(struct engine *e); /* after the threads have ended */
+
+/* trace.c */
+uint8_t trace_id(struct graph_thread *t);
+void trace_entry(struct graph_thread *t, const struct graph_trace *entry);
+
+/* worker.c */
+int worker_start(struct worker *w);
+void worker_join(struct worker *w);
+int worker_post(struct worker *w, const struct inbox_entry *entry); /* any thread; -EAGAIN */
+struct rte_ring *ring_new(size_t element, unsigned count, unsigned flags);
+void ring_free(struct rte_ring *r);
+bool thread_push(struct graph_thread *t, uint16_t to, struct rte_mbuf *pkt, uint32_t target);
+unsigned thread_drain(struct engine *e, struct rte_ring *const *in, struct lane *lane, struct graph_thread *gt);
+uint64_t clock_ns(void);
+
+/* service.c */
+int service_start(struct service *s, unsigned n);
+void service_stop(struct service *s);
+void service_kick(struct service *s); /* any thread: packets wait in its rings */
+void service_switch(struct service *s, struct lane *lane, uint64_t number);
+static inline struct service *
+instance_service(const struct tr_instance *i)
+{
+	return &i->engine->service[i->slot->id % i->engine->services];
+}
+
+/* jobs.c */
+#define JOBS_MAX 4096
+struct jobs *jobs_new(struct engine *e, unsigned threads);
+void jobs_free(struct jobs *j); /* threads joined; nothing outstanding */
+void jobs_share(struct jobs *j, struct worker *w); /* its part of the job structs */
+struct tr_job *jobs_take(struct worker *w, struct tr_instance *i);
+void jobs_submit(struct worker *w, struct tr_job *job);
+void jobs_give_back(struct worker *w, struct tr_job *job);
+unsigned jobs_finish(struct worker *w); /* runs done() of what came back */
+void jobs_wake(struct jobs *j);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Making and ending an engine: its threads and the rings between them. Control thread. */
+#include "../control/log.h"
+#include "../control/rcu.h"
+#include "private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static struct graph_thread
+thread_proto(uint16_t worker, uint16_t id)
+{
+	return (struct graph_thread){.worker = worker, .id = id, .now = clock_ns(), .push = thread_push, .trace_id = trace_id,
+		.trace = trace_entry};
+}
+
+static bool
+make_rings(struct engine *e)
+{
+	for (unsigned to = 0; to < e->threads; to++) {
+		struct rte_ring **in = to < e->workers ? e->worker[to].in : e->service[to - e->workers].in;
+		for (unsigned from = 0; from < e->threads; from++)
+			if (from != to && !(in[from] = ring_new(sizeof(struct ring_entry), RING_SIZE, RING_F_SP_ENQ | RING_F_SC_DEQ)))
+				return false;
+	}
+	return true;
+}
+
+static bool
+start_threads(struct engine *e)
+{
+	for (uint16_t w = 0; w < e->workers; w++) {
+		e->worker[w].gt = thread_proto(w, w);
+		e->worker[w].engine = e;
+		e->worker[w].cpu = e->config.cpu ? e->config.cpu[w] : -1;
+	}
+	for (uint16_t s = 0; s < e->services; s++) {
+		e->service[s].gt = thread_proto(TR_NO_WORKER, e->workers + s);
+		e->service[s].engine = e;
+	}
+	e->graveyard = thread_proto(TR_NO_WORKER, e->threads);
+	e->traces = ring_new(sizeof(struct graph_trace), TRACE_RING, RING_F_SC_DEQ);
+	if (!e->traces || !make_rings(e) || !(e->jobs = jobs_new(e, (unsigned)e->config.appliance->job_threads)))
+		return false;
+	for (unsigned s = 0; s < e->services; s++)
+		if (service_start(&e->service[s], s) != 0)
+			return false;
+	for (unsigned w = 0; w < e->workers; w++)
+		if (worker_start(&e->worker[w]) != 0)
+			return false;
+	return true;
+}
+
+/* Every 2 ms while something waits, a hundred times slower else would do; one timer is simpler. */
+static void
+tick(void *arg)
+{
+	struct engine *e = arg;
+	rcu_poll();
+	if (e->n_backlog)
+		engine_flush_events(e);
+}
+
+struct engine *
+engine_new(const struct engine_config *c)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+	if (!e)
+		return NULL;
+	e->config = *c;
+	e->control = c->control;
+	e->pool = c->pool;
+	e->catalogue = c->catalogue;
+	e->workers = c->workers;
+	e->services = (uint16_t)RTE_MAX(1u, (unsigned)c->appliance->service_threads);
+	e->threads = e->workers + e->services;
+	e->max_peers = (uint32_t)c->appliance->max_peers;
+	e->busy_poll = c->appliance->busy;
+	e->aead = aead_choose(c->aead);
+	e->worker = aligned_alloc(64, sizeof(*e->worker) * e->workers);
+	e->service = calloc(e->services, sizeof(*e->service));
+	if (!e->aead || !e->worker || !e->service || e->workers > MAX_WORKERS || e->services > MAX_SERVICES) {
+		free(e->worker);
+		free(e->service);
+		free(e);
+		return NULL;
+	}
+	memset(e->worker, 0, sizeof(*e->worker) * e->workers);
+	host_init(e);
+	netmap_subscribe(&(struct netmap_events){engine_peer_event, e});
+	if (!start_threads(e)) {
+		engine_free(e);
+		return NULL;
+	}
+	e->tick = loop_timer(e->control, 5, 5, tick, e);
+	return e;
+}
+
+static void
+free_rings(struct engine *e)
+{
+	for (unsigned to = 0; to < e->threads; to++) {
+		struct rte_ring **in = to < e->workers ? e->worker[to].in : e->service[to - e->workers].in;
+		for (unsigned from = 0; from < e->threads; from++) {
+			struct ring_entry entry;
+			while (in[from] && rte_ring_sc_dequeue_elem(in[from], &entry, sizeof(entry)) == 0)
+				rte_pktmbuf_free(entry.pkt);
+			ring_free(in[from]);
+		}
+	}
+}
+
+struct closing {
+	void (*done)(void *arg);
+	void *arg;
+};
+
+static void
+closed(void *arg, const char *error)
+{
+	struct closing c = *(struct closing *)arg;
+	free(arg);
+	if (error)
+		log_error("engine", "closing: %s", error);
+	c.done(c.arg);
+}
+
+int
+engine_close(struct engine *e, void (*done)(void *arg), void *arg)
+{
+	if (e->apply)
+		return -EBUSY;
+	struct plan *nothing = calloc(1, sizeof(*nothing));
+	struct closing *c = malloc(sizeof(*c));
+	*c = (struct closing){done, arg};
+	e->closing = true;
+	return engine_apply(e, nothing, closed, c);
+}
+
+void
+engine_free(struct engine *e)
+{
+	if (e->tick)
+		loop_watch_close(e->tick);
+	__atomic_store_n(&e->stop, true, __ATOMIC_RELAXED);
+	for (unsigned w = 0; w < e->workers; w++)
+		worker_join(&e->worker[w]);
+	for (unsigned s = 0; s < e->services; s++)
+		service_stop(&e->service[s]);
+	jobs_free(e->jobs);
+	engine_drop_generation(e);
+	free_rings(e);
+	for (unsigned w = 0; w < e->workers; w++) {
+		ring_free(e->worker[w].inbox);
+		ring_free(e->worker[w].jobs_done);
+		free(e->worker[w].job_free);
+		if (e->worker[w].aead)
+			e->aead->worker_free(e->worker[w].aead);
+	}
+	ring_free(e->traces);
+	free(e->trace_kept);
+	free(e->backlog);
+	catalogue_free(&e->catalogue);
+	free(e->worker);
+	free(e->service);
+	free(e);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the engine counts, for the operator. Counters are plain 64-bit words, each written by one thread; they are read
+ * here as they are: a value may be a burst old, never torn.
+ */
+#include "private.h"
+
+#include <stdlib.h>
+
+__attribute__((no_sanitize("thread"))) static uint64_t
+peek(const uint64_t *v)
+{
+	return *(const volatile uint64_t *)v;
+}
+
+static uint64_t
+past(const struct slot *s, const char *kind, const char *name)
+{
+	size_t k = strlen(kind);
+	for (unsigned i = 0; i < s->n_past; i++)
+		if (strncmp(s->past[i].name, kind, k) == 0 && strcmp(s->past[i].name + k, name) == 0)
+			return s->past[i].value;
+	return 0;
+}
+
+enum share { COUNT, DROPS, PACKETS };
+
+/* One counter of an instance, over its threads and the instances that were there before it under its name. */
+static uint64_t
+sum(const struct tr_instance *i, enum share which, unsigned k, const char *name)
+{
+	static const char *const kind[] = {[COUNT] = "", [DROPS] = "drop ", [PACKETS] = "in "};
+	uint64_t total = past(i->slot, kind[which], name);
+	for (unsigned w = 0; w <= i->engine->workers; w++) {
+		const struct instance_worker *x = &i->w[w];
+		total += peek(which == COUNT ? &x->count[k] : which == DROPS ? &x->drops[k] : &x->packets[k]);
+	}
+	return total;
+}
+
+void
+engine_totals(struct engine *e, struct graph_totals *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (unsigned t = 0; t <= e->threads; t++) {
+		const struct graph_thread *g = t == e->threads ? &e->graveyard
+			: t < e->workers ? &e->worker[t].gt : &e->service[t - e->workers].gt;
+		out->rx += peek(&g->totals.rx);
+		out->created += peek(&g->totals.created);
+		out->tx += peek(&g->totals.tx);
+		out->drops += peek(&g->totals.drops);
+		out->held += peek(&g->totals.held);
+	}
+}
+
+struct tr_instance *
+engine_instance(struct engine *e, const char *name)
+{
+	for (unsigned s = 0; s < MAX_SLOTS; s++)
+		if (e->slot[s] && strcmp(e->slot[s]->name, name) == 0)
+			return e->slot[s]->current;
+	return NULL;
+}
+
+unsigned
+engine_each(struct engine *e, void (*fn)(void *arg, struct tr_instance *), void *arg)
+{
+	unsigned n = e->current ? e->current->n_instances : 0;
+	for (unsigned k = 0; k < n; k++)
+		fn(arg, e->current->instance[k]);
+	return n;
+}
+
+static void
+show_instance_stats(void *arg, struct tr_instance *i)
+{
+	struct tr_show *out = arg;
+	const struct tr_class *c = i->class_;
+	out->begin(out, i->name);
+	out->text(out, "class", c->name);
+	out->begin(out, "in");
+	for (unsigned k = 0; c->in && c->in[k].name; k++)
+		out->uint(out, c->in[k].name, sum(i, PACKETS, k, c->in[k].name));
+	out->end(out);
+	out->begin(out, "counters");
+	for (unsigned k = 0; c->counters && c->counters[k].name; k++)
+		out->uint(out, c->counters[k].name, sum(i, COUNT, k, c->counters[k].name));
+	out->end(out);
+	out->end(out);
+}
+
+void
+engine_show_stats(struct engine *e, struct tr_show *out)
+{
+	struct graph_totals t;
+	engine_totals(e, &t);
+	out->begin(out, "totals");
+	out->uint(out, "rx", t.rx);
+	out->uint(out, "created", t.created);
+	out->uint(out, "tx", t.tx);
+	out->uint(out, "drops", t.drops);
+	out->uint(out, "held", t.held);
+	out->end(out);
+	out->begin(out, "instances");
+	engine_each(e, show_instance_stats, out);
+	out->end(out);
+}
+
+static void
+show_drop(struct tr_show *out, const struct tr_instance *i, unsigned k, const struct tr_drop_reason *r)
+{
+	uint64_t n = sum(i, DROPS, k, r->name);
+	if (!n)
+		return;
+	out->begin(out, NULL);
+	out->text(out, "instance", i->name);
+	out->text(out, "reason", r->name);
+	out->uint(out, "packets", n);
+	out->text(out, "meaning", r->doc);
+	out->end(out);
+}
+
+static void
+show_instance_drops(void *arg, struct tr_instance *i)
+{
+	const struct tr_drop_reason *r = i->class_->drops;
+	unsigned n = 0;
+	for (; r && r[n].name; n++)
+		show_drop(arg, i, n, &r[n]);
+	for (unsigned k = 0; k < GRAPH_DROPS; k++)
+		show_drop(arg, i, n + k, &graph_drops[k]);
+}
+
+void
+engine_show_drops(struct engine *e, struct tr_show *out)
+{
+	out->list(out, "drops");
+	engine_each(e, show_instance_drops, out);
+	out->end(out);
+}
+
+void
+engine_show_workers(struct engine *e, struct tr_show *out)
+{
+	out->list(out, "workers");
+	for (unsigned w = 0; w < e->workers; w++) {
+		const struct worker *x = &e->worker[w];
+		out->begin(out, NULL);
+		out->uint(out, "worker", w);
+		out->uint(out, "cpu", (uint64_t)(x->cpu < 0 ? 0 : x->cpu));
+		out->flag(out, "pinned", x->cpu >= 0);
+		out->uint(out, "loops", peek(&x->loops));
+		out->uint(out, "busy_ns", peek(&x->busy_ns));
+		out->uint(out, "sleeps", peek(&x->sleeps));
+		out->uint(out, "generation", __atomic_load_n(&x->switched, __ATOMIC_RELAXED));
+		out->end(out);
+	}
+	out->end(out);
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "graph.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+const struct tr_drop_reason graph_drops[GRAPH_DROPS + 1] = {
+	[GRAPH_LOOP] = {"graph_loop", "went round the graph too often"},
+	[GRAPH_FRAME_FULL] = {"frame_full", "too many packets for one node in one walk"},
+	[GRAPH_EDGE_FULL] = {"edge_full", "the ring to another thread is full"},
+	[GRAPH_UNLINKED] = {"unlinked", "the out gate has no link"},
+};
+
+struct graph *
+graph_new(struct graph_thread *t, unsigned max, uint16_t workers)
+{
+	struct graph *g = calloc(1, sizeof(*g));
+	if (!g)
+		return NULL;
+	g->thread = t;
+	g->workers = workers;
+	g->max = max;
+	g->at = GRAPH_AT_REST;
+	g->node = calloc(max ? max : 1, sizeof(*g->node));
+	g->pending = calloc(max / 64 + 1, sizeof(*g->pending));
+	if (!g->node || !g->pending) {
+		graph_free(g);
+		return NULL;
+	}
+	return g;
+}
+
+struct graph_node *
+graph_add(struct graph *g, const struct graph_node *proto, unsigned n_edges)
+{
+	struct graph_node *n = aligned_alloc(64, RTE_ALIGN(sizeof(*n), 64));
+	if (!n || g->n == g->max) {
+		free(n);
+		return NULL;
+	}
+	*n = *proto;
+	n->graph = g;
+	n->n_frame = 0;
+	n->n_edges = (uint16_t)n_edges;
+	n->edge = calloc(n_edges ? n_edges : 1, sizeof(*n->edge));
+	if (!n->edge) {
+		free(n);
+		return NULL;
+	}
+	g->node[g->n++] = n;
+	return n;
+}
+
+void
+graph_free(struct graph *g)
+{
+	if (!g)
+		return;
+	for (unsigned i = 0; i < g->n; i++) {
+		free(g->node[i]->edge);
+		free(g->node[i]);
+	}
+	free(g->node);
+	free(g->pending);
+	free(g);
+}
+
+#define UNVISITED 0xffffu
+#define OPEN 0xfffeu
+
+/* Post-order numbers, depth first; numbers run down so that the first to run gets 0. */
+static void
+visit(struct graph_node *n, unsigned *next)
+{
+	n->order = OPEN;
+	for (unsigned e = 0; e < n->n_edges; e++)
+		if (n->edge[e].node && n->edge[e].node->order == UNVISITED)
+			visit(n->edge[e].node, next);
+	n->order = (uint16_t)--*next;
+}
+
+static int
+by_order(const void *a, const void *b)
+{
+	return (*(struct graph_node *const *)a)->order - (*(struct graph_node *const *)b)->order;
+}
+
+void
+graph_finish(struct graph *g)
+{
+	unsigned next = g->n;
+	for (unsigned i = 0; i < g->n; i++)
+		g->node[i]->order = UNVISITED;
+	/* Nodes that nothing of this thread feeds come first: a walk then starts at the sources. */
+	for (unsigned i = g->n; i-- > 0;)
+		if (g->node[i]->process && g->node[i]->order == UNVISITED)
+			visit(g->node[i], &next);
+	for (unsigned i = g->n; i-- > 0;)
+		if (g->node[i]->order == UNVISITED)
+			visit(g->node[i], &next);
+	qsort(g->node, g->n, sizeof(*g->node), by_order);
+}
+
+void
+graph_drop(struct graph_node *node, struct rte_mbuf *const *pkts, uint16_t n, uint16_t reason)
+{
+	node->drops[reason] += n;
+	node->graph->thread->totals.drops += n;
+	rte_pktmbuf_free_bulk((struct rte_mbuf **)(uintptr_t)pkts, n);
+}
+
+/* Appends packets to a node's frame. Going backwards in the order counts as a pass: that bounds every cycle. */
+static void
+append(struct graph_node *from, struct graph_node *to, struct rte_mbuf *const *pkts, uint16_t n)
+{
+	struct graph *g = from->graph;
+	if (unlikely(to->order <= g->at)) { /* never at rest */
+		for (uint16_t i = 0; i < n; i++) {
+			if (unlikely(tr_meta(pkts[i])->passes++ >= TR_MAX_PASSES))
+				graph_drop(from, &pkts[i], 1, from->n_reasons + GRAPH_LOOP);
+			else if (unlikely(to->n_frame == GRAPH_FRAME))
+				graph_drop(from, &pkts[i], 1, from->n_reasons + GRAPH_FRAME_FULL);
+			else
+				to->frame[to->n_frame++] = pkts[i];
+		}
+	} else {
+		uint16_t room = (uint16_t)(GRAPH_FRAME - to->n_frame);
+		if (unlikely(n > room)) {
+			graph_drop(from, pkts + room, n - room, from->n_reasons + GRAPH_FRAME_FULL);
+			n = room;
+		}
+		memcpy(&to->frame[to->n_frame], pkts, n * sizeof(*pkts));
+		to->n_frame += n;
+	}
+	g->pending[to->order / 64] |= UINT64_C(1) << (to->order % 64);
+}
+
+static void
+push(struct graph_node *from, uint16_t thread, uint32_t target, struct rte_mbuf *pkt)
+{
+	struct graph_thread *t = from->graph->thread;
+	if (t->push(t, thread, pkt, target))
+		t->totals.held++;
+	else
+		graph_drop(from, &pkt, 1, from->n_reasons + GRAPH_EDGE_FULL);
+}
+
+static void
+send_by_peer(struct graph_node *from, const struct graph_edge *e, struct rte_mbuf *const *pkts, uint16_t n)
+{
+	const struct graph *g = from->graph;
+	uint16_t run = 0; /* packets before i that stay here */
+	for (uint16_t i = 0; i < n; i++) {
+		uint16_t owner = (uint16_t)(tr_meta(pkts[i])->peer % g->workers);
+		if (owner == g->thread->worker) {
+			run++;
+			continue;
+		}
+		if (run)
+			append(from, e->node, pkts + i - run, run);
+		run = 0;
+		push(from, owner, e->target, pkts[i]);
+	}
+	if (run)
+		append(from, e->node, pkts + n - run, run);
+}
+
+static void
+send(struct graph_node *from, uint16_t gate, struct rte_mbuf *const *pkts, uint16_t n)
+{
+	RTE_ASSERT(gate < from->n_edges);
+	const struct graph_edge *e = &from->edge[gate];
+	switch (e->kind) {
+	case EDGE_NODE:
+		append(from, e->node, pkts, n);
+		break;
+	case EDGE_BY_PEER:
+		if (from->graph->workers == 1 && e->node)
+			append(from, e->node, pkts, n);
+		else
+			send_by_peer(from, e, pkts, n);
+		break;
+	case EDGE_THREAD:
+		for (uint16_t i = 0; i < n; i++)
+			push(from, e->thread, e->target, pkts[i]);
+		break;
+	case EDGE_UNLINKED:
+		graph_drop(from, pkts, n, from->n_reasons + GRAPH_UNLINKED);
+		break;
+	}
+}
+
+/* Moves a run of packets that share a verdict. */
+static void
+settle(struct graph_node *node, uint16_t verdict, struct rte_mbuf *const *pkts, uint16_t n)
+{
+	if (likely(verdict < 0x8000u))
+		send(node, verdict, pkts, n);
+	else if (verdict == TR_HELD)
+		node->graph->thread->totals.held += n;
+	else if (verdict != TR_SENT)
+		graph_drop(node, pkts, n, verdict & 0x7fffu);
+}
+
+static void
+dispatch(struct graph_node *node, struct rte_mbuf *const *pkts, uint16_t n, const uint16_t *gate)
+{
+	for (uint16_t i = 0; i < n;) {
+		uint16_t j = i + 1;
+		while (j < n && gate[j] == gate[i])
+			j++;
+		settle(node, gate[i], pkts + i, j - i);
+		i = j;
+	}
+}
+
+static void
+trace_before(struct graph_node *node, struct rte_mbuf *const *pkts, uint16_t n, struct graph_trace *entry, uint16_t *at,
+	uint16_t *n_entries)
+{
+	*n_entries = 0;
+	for (uint16_t i = 0; i < n && *n_entries < 4; i++) {
+		if (!tr_meta(pkts[i])->trace)
+			continue;
+		struct graph_trace *e = &entry[*n_entries];
+		uint16_t len = pkts[i]->data_len;
+		*e = (struct graph_trace){.id = tr_meta(pkts[i])->trace, .gate = node->pub.gate, .len = len,
+			.captured = RTE_MIN(len, GRAPH_TRACE_BYTES), .instance = node->pub.instance,
+			.at = node->graph->thread->now, .meta = *tr_meta(pkts[i])};
+		memcpy(e->data, rte_pktmbuf_mtod(pkts[i], void *), e->captured);
+		at[(*n_entries)++] = i;
+	}
+}
+
+static void
+process(struct graph_node *node, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct graph_thread *t = node->graph->thread;
+	uint16_t gate[TR_BURST];
+
+	*node->packets += n;
+	if (likely(!t->tracing)) {
+		node->process(&node->pub, pkts, n, gate);
+	} else {
+		struct graph_trace entry[4];
+		uint16_t at[4], entries;
+		trace_before(node, pkts, n, entry, at, &entries);
+		node->process(&node->pub, pkts, n, gate);
+		for (uint16_t i = 0; i < entries; i++) {
+			entry[i].verdict = gate[at[i]];
+			t->trace(t, &entry[i]);
+		}
+	}
+	dispatch(node, pkts, n, gate);
+}
+
+static void
+run(struct graph_node *node)
+{
+	struct rte_mbuf *pkts[GRAPH_FRAME];
+	uint16_t n = node->n_frame;
+
+	/* The node may get packets again while it runs. */
+	memcpy(pkts, node->frame, n * sizeof(*pkts));
+	node->n_frame = 0;
+	for (uint16_t i = 0; i < n; i += TR_BURST)
+		process(node, pkts + i, RTE_MIN(n - i, TR_BURST));
+}
+
+void
+graph_walk(struct graph *g)
+{
+	unsigned words = g->n / 64 + 1;
+	for (unsigned w = 0; w < words;) {
+		if (!g->pending[w]) {
+			w++;
+			continue;
+		}
+		unsigned order = w * 64 + (unsigned)__builtin_ctzll(g->pending[w]);
+		g->pending[w] &= g->pending[w] - 1;
+		g->at = (int32_t)order;
+		run(g->node[order]);
+		w = 0; /* a node that comes earlier may be pending again */
+	}
+	g->at = GRAPH_AT_REST;
+}
+
+void
+graph_receive(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	struct graph_node *gn = graph_node(node);
+	struct graph_thread *t = gn->graph->thread;
+
+	t->totals.rx += n;
+	if (unlikely(t->trace_left) && (!t->trace_at || t->trace_at == node->instance)) {
+		for (uint16_t i = 0; i < n && t->trace_left; i++) {
+			if (gate[i] < 0x8000u && (tr_meta(pkts[i])->trace = t->trace_id(t)) != 0)
+				t->trace_left--;
+		}
+	}
+	dispatch(gn, pkts, n, gate);
+}
+
+void
+graph_sent(struct tr_node *node, uint16_t n)
+{
+	graph_node(node)->graph->thread->totals.tx += n;
+}
+
+void
+graph_enter(struct graph_node *node, struct rte_mbuf **pkts, uint16_t n)
+{
+	node->graph->thread->totals.held -= n;
+	append(node, node, pkts, n);
+}
+
+void
+graph_emit(struct graph_node *node, uint16_t gate, struct rte_mbuf *const *pkts, uint16_t n)
+{
+	node->graph->thread->totals.held -= n;
+	send(node, gate, pkts, n);
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A worker: one thread that polls sources, other threads' rings, its inbox, finished jobs and its timer wheels, and walks
+ * its graph after each. Its only syscalls are its own sleep when idle and the wake-up of a thread that sleeps, both
+ * outside process().
+ */
+#include "../control/rcu.h"
+#include "../engine/private.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* Adaptive idle: spin this long without work, then sleep in steps that double up to the longest. */
+#define SPIN_NS UINT64_C(50000)
+#define SLEEP_MIN_NS UINT64_C(20000)
+#define SLEEP_MAX_NS UINT64_C(320000)
+
+uint64_t
+clock_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+struct rte_ring *
+ring_new(size_t element, unsigned count, unsigned flags)
+{
+	ssize_t size = rte_ring_get_memsize_elem((unsigned)element, count);
+	struct rte_ring *r = size > 0 ? aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN((size_t)size, RTE_CACHE_LINE_SIZE)) : NULL;
+	if (r && rte_ring_init(r, "tailrace", count, flags) != 0) {
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+void
+ring_free(struct rte_ring *r)
+{
+	free(r);
+}
+
+static struct rte_ring *
+ring_to(struct engine *e, uint16_t to, uint16_t from)
+{
+	return to < e->workers ? e->worker[to].in[from] : e->service[to - e->workers].in[from];
+}
+
+bool
+thread_push(struct graph_thread *t, uint16_t to, struct rte_mbuf *pkt, uint32_t target)
+{
+	struct engine *e = t->worker == TR_NO_WORKER ? ((struct service *)t)->engine : ((struct worker *)t)->engine;
+	struct ring_entry entry = {pkt, target};
+
+	if (rte_ring_sp_enqueue_elem(ring_to(e, to, t->id), &entry, sizeof(entry)) != 0)
+		return false;
+	if (to >= e->workers) {
+		if (t->worker == TR_NO_WORKER)
+			service_kick(&e->service[to - e->workers]);
+		else
+			((struct worker *)t)->wake_service[to - e->workers] = true;
+	}
+	return true;
+}
+
+/* Takes up to a burst from each other thread's ring; a target that this generation no longer has is dropped. */
+unsigned
+thread_drain(struct engine *e, struct rte_ring *const *in, struct lane *lane, struct graph_thread *gt)
+{
+	unsigned total = 0;
+	for (unsigned from = 0; from < e->threads; from++) {
+		struct ring_entry entry[TR_BURST];
+		if (!in[from] || rte_ring_empty(in[from]))
+			continue;
+		unsigned n = rte_ring_sc_dequeue_burst_elem(in[from], entry, sizeof(entry[0]), TR_BURST, NULL);
+		for (unsigned i = 0; i < n;) {
+			uint64_t target = entry[i].target;
+			struct graph_node *node = lane ? lane->node[(target >> 8) % MAX_SLOTS][target % MAX_GATES] : NULL;
+			struct rte_mbuf *run[TR_BURST];
+			uint16_t m = 0;
+			while (i < n && entry[i].target == target)
+				run[m++] = entry[i++].pkt;
+			if (node) {
+				graph_enter(node, run, m);
+			} else {
+				gt->totals.held -= m;
+				gt->totals.drops += m;
+				rte_pktmbuf_free_bulk(run, m);
+			}
+		}
+		if (lane)
+			graph_walk(lane->graph);
+		total += n;
+	}
+	return total;
+}
+
+int
+worker_post(struct worker *w, const struct inbox_entry *entry)
+{
+	return rte_ring_mp_enqueue_elem(w->inbox, (void *)(uintptr_t)entry, sizeof(*entry)) == 0 ? 0 : -EAGAIN;
+}
+
+static void
+released(void *a, void *b)
+{
+	netmap_released((uint32_t)(uintptr_t)b);
+	(void)a;
+}
+
+static void
+zero_and_release(void *a, void *b)
+{
+	struct slot *s = a;
+	blocks_zero_peer(s, (uint32_t)(uintptr_t)b);
+	released(a, b);
+}
+
+static void
+deliver_peer(struct worker *w, const struct inbox_entry *m, struct graph_node *own)
+{
+	const struct tr_class *c = m->instance->class_;
+	if (c->peer && own) {
+		c->peer(&own->pub, (enum tr_peer_event)m->arg, m->peer);
+		graph_walk(own->graph);
+	}
+	if (m->arg == TR_PEER_REMOVED) {
+		/* Control drains its inbox within a loop; losing this would leak the id. */
+		while (loop_post_quiet(w->engine->control, zero_and_release, m->instance->slot, (void *)(uintptr_t)m->peer) != 0)
+			rte_pause();
+		w->wake_control = true;
+	}
+}
+
+static unsigned
+read_inbox(struct worker *w)
+{
+	struct inbox_entry m[32];
+	if (rte_ring_empty(w->inbox))
+		return 0;
+	unsigned n = rte_ring_sc_dequeue_burst_elem(w->inbox, m, sizeof(m[0]), 32, NULL);
+	for (unsigned i = 0; i < n; i++) {
+		struct graph_node *own = m[i].instance ? m[i].instance->w[w->gt.worker].own : NULL;
+		switch (m[i].kind) {
+		case INBOX_POST:
+			if (own) {
+				m[i].fn(&own->pub, m[i].peer, m[i].arg);
+				graph_walk(own->graph);
+			}
+			break;
+		case INBOX_PEER:
+			deliver_peer(w, &m[i], own);
+			break;
+		case INBOX_FENCE:
+			__atomic_add_fetch((uint32_t *)(uintptr_t)m[i].arg, 1, __ATOMIC_RELEASE);
+			break;
+		}
+	}
+	return n;
+}
+
+static void
+take_lane(struct worker *w)
+{
+	struct lane *next = __atomic_load_n(&w->next, __ATOMIC_ACQUIRE);
+	if (likely(next == w->lane))
+		return;
+	w->lane = next;
+	for (unsigned i = 0; next && i < MAX_SLOTS; i++)
+		if (next->own[i])
+			next->own[i]->pub.instance->w[w->gt.worker].own = next->own[i];
+	__atomic_store_n(&w->switched, w->next_number, __ATOMIC_RELEASE);
+}
+
+static void
+timer_due(void *arg, struct tr_timer *t)
+{
+	struct lane_timed *timed = arg;
+	timed->fn(timed->node, t);
+}
+
+static unsigned
+turn(struct worker *w)
+{
+	struct lane *l = w->lane;
+	unsigned work = 0;
+
+	for (unsigned i = 0; i < l->n_poll; i++) {
+		unsigned n = l->poll[i].fn(l->poll[i].node);
+		if (n)
+			graph_walk(l->graph);
+		work += n;
+	}
+	if (w->engine->threads > 1)
+		work += thread_drain(w->engine, w->in, l, &w->gt);
+	work += read_inbox(w);
+	if (!rte_ring_empty(w->jobs_done))
+		work += jobs_finish(w);
+	for (unsigned i = 0; i < l->n_timed; i++) {
+		unsigned n = wheel_advance(l->timed[i].wheel, w->gt.now, 256, timer_due, &l->timed[i]);
+		if (n)
+			graph_walk(l->graph);
+		work += n;
+	}
+	return work;
+}
+
+static void
+wake_others(struct worker *w)
+{
+	if (unlikely(w->wake_jobs)) {
+		w->wake_jobs = false;
+		jobs_wake(w->engine->jobs);
+	}
+	if (unlikely(w->wake_control)) {
+		w->wake_control = false;
+		loop_wake(w->engine->control);
+	}
+	for (unsigned i = 0; i < w->engine->services; i++) {
+		if (unlikely(w->wake_service[i])) {
+			w->wake_service[i] = false;
+			service_kick(&w->engine->service[i]);
+		}
+	}
+}
+
+static void
+rest(struct worker *w, uint64_t *sleep_ns)
+{
+	uint64_t idle = w->gt.now - w->idle_since;
+	if (w->engine->busy_poll || idle < SPIN_NS) {
+		rte_pause();
+		return;
+	}
+	struct timespec t = {0, (long)*sleep_ns};
+	rcu_offline(w->reader);
+	nanosleep(&t, NULL);
+	rcu_online(w->reader);
+	w->sleeps++;
+	*sleep_ns = RTE_MIN(*sleep_ns * 2, SLEEP_MAX_NS);
+}
+
+static void *
+worker_main(void *arg)
+{
+	struct worker *w = arg;
+	uint64_t sleep_ns = SLEEP_MIN_NS;
+	bool worked = false;
+	char name[16];
+
+	snprintf(name, sizeof(name), "tr-worker%u", w->gt.worker);
+	pthread_setname_np(pthread_self(), name);
+	if (w->cpu >= 0) {
+		cpu_set_t set;
+		CPU_ZERO(&set);
+		CPU_SET(w->cpu, &set);
+		pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+	}
+	if (w->engine->config.thread_start)
+		w->engine->config.thread_start();
+	w->reader = rcu_register();
+	rcu_online(w->reader);
+	w->idle_since = clock_ns();
+	while (!__atomic_load_n(&w->engine->stop, __ATOMIC_RELAXED)) {
+		uint64_t before = w->gt.now;
+		w->gt.now = clock_ns();
+		if (worked)
+			w->busy_ns += w->gt.now - before;
+		take_lane(w);
+		unsigned work = w->lane ? turn(w) : read_inbox(w);
+		wake_others(w);
+		w->loops++;
+		rcu_quiescent(w->reader);
+		worked = work > 0;
+		if (worked) {
+			w->idle_since = w->gt.now;
+			sleep_ns = SLEEP_MIN_NS;
+		} else {
+			rest(w, &sleep_ns);
+		}
+	}
+	rcu_offline(w->reader);
+	rcu_unregister(w->reader);
+	return NULL;
+}
+
+int
+worker_start(struct worker *w)
+{
+	struct engine *e = w->engine;
+	w->inbox = ring_new(sizeof(struct inbox_entry), INBOX_SIZE, RING_F_SC_DEQ);
+	w->jobs_done = ring_new(sizeof(void *), JOBS_MAX * 2, RING_F_SC_DEQ);
+	w->job_free = calloc(JOBS_MAX / e->workers + 1, sizeof(*w->job_free));
+	w->aead = e->aead->worker_new();
+	if (!w->inbox || !w->jobs_done || !w->job_free || !w->aead)
+		return -ENOMEM;
+	jobs_share(e->jobs, w);
+	int r = pthread_create(&w->thread, NULL, worker_main, w);
+	w->running = r == 0;
+	return -r;
+}
+
+void
+worker_join(struct worker *w)
+{
+	if (w->running)
+		pthread_join(w->thread, NULL);
+	w->running = false;
+}
