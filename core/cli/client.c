@@ -67,20 +67,9 @@ send_request(int sock, const struct client_call *call)
 	}
 	size_t len = strlen(text);
 	text[len++] = '\n'; /* in place of the final 0 */
-	union {
-		struct cmsghdr h;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {.h = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
-	memcpy(CMSG_DATA(&control.h), &call->fd, sizeof(call->fd));
 	bool ok = true;
 	for (size_t at = 0; ok && at < len;) {
-		struct iovec iov = {.iov_base = text + at, .iov_len = len - at};
-		struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-		if (at == 0 && call->fd >= 0) {
-			m.msg_control = &control;
-			m.msg_controllen = sizeof(control);
-		}
-		ssize_t n = sendmsg(sock, &m, MSG_NOSIGNAL);
+		ssize_t n = send(sock, text + at, len - at, MSG_NOSIGNAL);
 		ok = n > 0;
 		at += ok ? (size_t)n : 0;
 	}
@@ -159,14 +148,14 @@ client_call(const struct cli *c, struct client_call *call)
 json_t *
 client_ask(const struct cli *c, const char *command, int argc, char *const *argv)
 {
-	struct client_call call = {.command = command, .argc = argc, .argv = argv, .fd = -1};
+	struct client_call call = {.command = command, .argc = argc, .argv = argv};
 	return client_call(c, &call);
 }
 
 json_t *
 client_try(const struct cli *c, const char *command)
 {
-	struct client_call call = {.command = command, .fd = -1};
+	struct client_call call = {.command = command};
 	int sock = dial(c->socket);
 	FILE *f = sock >= 0 && send_request(sock, &call) ? fdopen(sock, "r") : NULL;
 	json_t *answer = f ? read_answer(f, &call) : NULL;

@@ -8,7 +8,6 @@ struct client_call {
 	const char *command;
 	int argc;
 	char *const *argv;
-	int fd; /* given to the daemon; -1: none */
 	void (*progress)(void *arg, json_t *p);
 	void *arg;
 	int exit; /* of the failure: enum cli_exit */

@@ -24,8 +24,7 @@ struct client {
 	int fd;
 	struct loop_watch *watch;
 	uint32_t uid;
-	int passed; /* descriptor that came along, until its request takes it; -1 */
-	char *in;   /* MANAGEMENT_LINE bytes */
+	char *in; /* MANAGEMENT_LINE bytes */
 	size_t in_len;
 	char *out; /* not sent yet: out + out_sent … out + out_len */
 	size_t out_len, out_sent;
@@ -50,7 +49,6 @@ struct request {
 	struct client *client; /* NULL: gone */
 	struct management_call call;
 	uint32_t uid;
-	int fd;
 };
 
 static void client_events(struct client *c);
@@ -70,8 +68,6 @@ client_close(struct client *c)
 		c->request->client = NULL;
 	loop_watch_close(c->watch);
 	close(c->fd);
-	if (c->passed >= 0)
-		close(c->passed);
 	free(c->in);
 	free(c->out);
 	free(c);
@@ -180,8 +176,6 @@ next_request(struct client *c)
 	memmove(c->in, end + 1, c->in_len);
 	r->client = c;
 	r->uid = c->uid;
-	r->fd = c->passed;
-	c->passed = -1;
 	c->request = r;
 	return r;
 }
@@ -203,44 +197,16 @@ client_serve(struct client *c)
 }
 
 static void
-keep_descriptor(struct client *c, struct msghdr *msg)
-{
-	for (struct cmsghdr *h = CMSG_FIRSTHDR(msg); h; h = CMSG_NXTHDR(msg, h)) {
-		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int), i = 0; i < n; i++) {
-			int fd;
-			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int), sizeof(fd));
-			if (c->passed >= 0)
-				close(c->passed);
-			c->passed = fd;
-		}
-	}
-}
-
-static void
 client_read(struct client *c)
 {
 	if (c->in_len == MANAGEMENT_LINE)
 		return;
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = {.iov_base = c->in + c->in_len, .iov_len = MANAGEMENT_LINE - c->in_len};
-	struct msghdr msg = {
-	        .msg_iov = &iov,
-	        .msg_iovlen = 1,
-	        .msg_control = &control,
-	        .msg_controllen = sizeof(control),
-	};
-	ssize_t n = recvmsg(c->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n = recv(c->fd, c->in + c->in_len, MANAGEMENT_LINE - c->in_len, MSG_DONTWAIT);
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			client_close(c);
 		return;
 	}
-	keep_descriptor(c, &msg);
 	struct pollfd p = {.fd = c->fd};
 	if (n == 0) {
 		/* Half closed (`echo … | socat`) still wants its answers; closed does not. */
@@ -299,7 +265,7 @@ client_new(struct management *m, int fd)
 	struct ucred cred = {.uid = (uid_t)-1};
 	socklen_t len = sizeof(cred);
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
-	*c = (struct client){.next = m->clients, .m = m, .fd = fd, .watch = w, .uid = cred.uid, .passed = -1, .in = in};
+	*c = (struct client){.next = m->clients, .m = m, .fd = fd, .watch = w, .uid = cred.uid, .in = in};
 	m->clients = c;
 	m->n_clients++;
 	return true;
@@ -349,8 +315,6 @@ answer(struct request *r, json_t *line)
 {
 	struct client *c = r->client;
 	management_call_free(&r->call);
-	if (r->fd >= 0)
-		close(r->fd);
 	free(r);
 	if (!c) {
 		json_decref(line);
@@ -415,12 +379,6 @@ bool
 management_gone(const struct request *r)
 {
 	return !r->client;
-}
-
-int
-management_fd(const struct request *r)
-{
-	return r->fd;
 }
 
 uint32_t

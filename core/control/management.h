@@ -41,8 +41,6 @@ void management_error_details(struct request *r, json_t *details, const char *fo
 void management_progress(struct request *r, json_t *progress);
 /* The client has gone: nobody waits for the answer, which must be given all the same. */
 bool management_gone(const struct request *r);
-/* The descriptor that came with the request (SCM_RIGHTS), or -1; the request owns it. */
-int management_fd(const struct request *r);
 uint32_t management_uid(const struct request *r);
 
 /* The parser of a request. */

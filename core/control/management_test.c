@@ -71,18 +71,6 @@ cmd_big(void *arg, struct request *r, int argc, char *const *argv)
 }
 
 static void
-cmd_read_fd(void *arg, struct request *r, int argc, char *const *argv)
-{
-	char text[64] = "";
-	if (management_fd(r) < 0)
-		management_error(r, "no descriptor");
-	else if (pread(management_fd(r), text, sizeof(text) - 1, 0) < 0)
-		management_error(r, "%m");
-	else
-		management_reply(r, json_string(text));
-}
-
-static void
 cmd_uid(void *arg, struct request *r, int argc, char *const *argv)
 {
 	management_reply(r, json_integer(management_uid(r)));
@@ -113,7 +101,6 @@ setup(void **state)
 	        {"hold", cmd_hold},
 	        {"release", cmd_release},
 	        {"big", cmd_big},
-	        {"read-fd", cmd_read_fd},
 	        {"uid", cmd_uid},
 	        {NULL, cmd_rest},
 	};
@@ -328,31 +315,6 @@ slow_client_is_cut_off(void **state)
 }
 
 static void
-descriptor_passed_along(void **state)
-{
-	char file[64];
-	snprintf(file, sizeof(file), "%s/f", t.dir);
-	int f = open(file, O_RDWR | O_CREAT, 0600), fd = dial();
-	assert_int_equal(write(f, "hello", 5), 5);
-	unlink(file);
-	char line[] = "{\"command\":\"read-fd\"}\n";
-	struct iovec iov = {.iov_base = line, .iov_len = sizeof(line) - 1};
-	union {
-		struct cmsghdr h;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {.h = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
-	memcpy(CMSG_DATA(&control.h), &f, sizeof(f));
-	struct msghdr msg = {
-	        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
-	assert_int_equal(sendmsg(fd, &msg, 0), sizeof(line) - 1);
-	assert_string_equal(hear(fd), "{\"ok\":true,\"result\":\"hello\"}");
-	tell(fd, line);
-	assert_string_equal(hear(fd), "{\"ok\":false,\"error\":\"no descriptor\"}");
-	close(f);
-	close(fd);
-}
-
-static void
 mode_and_second_daemon(void **state)
 {
 	struct stat st;
@@ -391,7 +353,6 @@ main(void)
 	        cmocka_unit_test_setup_teardown(client_leaves_before_its_answer, setup, teardown),
 	        cmocka_unit_test_setup_teardown(more_clients_than_allowed_wait, setup, teardown),
 	        cmocka_unit_test_setup_teardown(slow_client_is_cut_off, setup, teardown),
-	        cmocka_unit_test_setup_teardown(descriptor_passed_along, setup, teardown),
 	        cmocka_unit_test_setup_teardown(mode_and_second_daemon, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

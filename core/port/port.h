@@ -18,7 +18,8 @@ struct port_info {
 	uint16_t queues;      /* rx queues; worker w polls those with q % workers == w */
 	bool up;
 	const char *problem;  /* NULL: none; "gone, reopening in 4 s" */
-	uint64_t rx, tx, rx_dropped, tx_dropped;
+	uint64_t rx, tx, rx_dropped, tx_dropped; /* packets */
+	uint64_t rx_bytes, tx_bytes;
 };
 
 /* Opens every port of the appliance. pool: packets. workers: each gets one tx queue where the device has enough, else
