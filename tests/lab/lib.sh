@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# A laboratory of network namespaces, for quickstart and the tests that need real peers. Source it, then:
+#
+#   lab_begin "$@"              # first: private mounts (own /run/wireguard), clean-up on every exit
+#   lab_ns client gw lan        # namespaces
+#   lab_wire client eth0 198.51.100.10/24 gw wan      # a veth pair; the gateway's end has no address: DPDK owns it
+#   lab_daemon gw pipeline.yaml # tailraced there with ports for every wire that ends in it; waits until it runs
+#   lab client ping -c1 …       # a command in a namespace
+#
+# Everything lives under names made from the process id and is removed at exit. $LAB_DIR is a scratch directory.
+
+LAB_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+: "${LAB_BUILD:=$LAB_ROOT/build}"
+
+lab_begin() {
+	if [ -z "${LAB_INNER:-}" ]; then
+		[ "$(id -u)" = 0 ] || { echo "needs root: network namespaces" >&2; exit 1; }
+		LAB_INNER=1 exec unshare -m --propagation private "$0" "$@"
+	fi
+	LAB_ID=tr$$
+	LAB_DIR=$(mktemp -d)
+	LAB_PIDS=()
+	LAB_NS=()
+	declare -gA LAB_PORTS=()
+	mkdir -p /run/wireguard /run/netns
+	mount -t tmpfs tmpfs /run/wireguard
+	chmod 755 /run/wireguard
+	trap lab_end EXIT
+	trap 'exit 130' INT TERM
+}
+
+lab_end() {
+	local code=$? pid ns
+	trap - EXIT
+	for pid in "${LAB_PIDS[@]}"; do kill "$pid" 2>/dev/null; done
+	for pid in "${LAB_PIDS[@]}"; do
+		for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+		kill -9 "$pid" 2>/dev/null
+		wait "$pid" 2>/dev/null
+	done
+	for ns in "${LAB_NS[@]}"; do ip netns del "$ns" 2>/dev/null; done
+	if [ "$code" != 0 ] && [ "$code" != 130 ] && [ -n "${LAB_KEEP_LOGS:-1}" ]; then
+		for log in "$LAB_DIR"/*.log; do
+			[ -s "$log" ] && { echo "--- $(basename "$log")"; tail -n 25 "$log"; } >&2
+		done
+	fi
+	rm -rf "$LAB_DIR"
+	exit "$code"
+}
+
+lab_ns() {
+	local ns
+	for ns; do
+		ip netns add "$LAB_ID-$ns"
+		LAB_NS+=("$LAB_ID-$ns")
+		ip -n "$LAB_ID-$ns" link set lo up
+	done
+}
+
+lab() {
+	local ns=$1
+	shift
+	ip netns exec "$LAB_ID-$ns" "$@"
+}
+
+# A command in the background; its output goes to $LAB_DIR/NAME.log. Sets LAB_PID.
+lab_start() {
+	local name=$1 ns=$2
+	shift 2
+	ip netns exec "$LAB_ID-$ns" "$@" > "$LAB_DIR/$name.log" 2>&1 < /dev/null &
+	LAB_PID=$!
+	LAB_PIDS+=("$LAB_PID")
+}
+
+# lab_wire NS IF ADDRESS[,ADDRESS…] GATEWAY-NS PORT
+lab_wire() {
+	local ns=$1 if=$2 addresses=$3 gw=$4 port=$5 a
+	ip -n "$LAB_ID-$ns" link add "$if" type veth peer name "$port" netns "$LAB_ID-$gw"
+	# DPDK's sockets carry no checksum offload: the kernel must fill checksums in.
+	lab "$ns" ethtool -K "$if" tx off > /dev/null
+	lab "$gw" ethtool -K "$port" tx off > /dev/null
+	lab "$gw" sysctl -qw "net.ipv6.conf.$port.disable_ipv6=1" "net.ipv4.conf.$port.arp_ignore=8"
+	for a in ${addresses//,/ }; do
+		case $a in
+		*:*) ip -n "$LAB_ID-$ns" addr add "$a" dev "$if" nodad ;;
+		*) ip -n "$LAB_ID-$ns" addr add "$a" dev "$if" ;;
+		esac
+	done
+	ip -n "$LAB_ID-$ns" link set "$if" up
+	ip -n "$LAB_ID-$gw" link set "$port" up
+	LAB_PORTS[$gw]+=" $port"
+}
+
+lab_wait() {
+	local what=$1 i
+	shift
+	for i in $(seq 100); do
+		"$@" > /dev/null 2>&1 && return 0
+		sleep 0.1
+	done
+	echo "waited 10 s in vain for $what" >&2
+	return 1
+}
+
+# appliance.cfg for a gateway: a port per wire, on af_packet, ordinary pages.
+lab_appliance() {
+	local gw=$1 pipeline=$2 port comma=
+	echo "ports = {"
+	for port in ${LAB_PORTS[$gw]}; do
+		echo "	$comma $port = { device = \"net_af_packet-$port,iface=$port,blocksz=65536,framecnt=2048\"; }"
+		comma=';'
+	done
+	cat <<-CFG
+		; };
+		workers = { lcores = [${LAB_LCORES:-1}]; };
+		memory = { hugepages = false; mb = 128; packets = 16384; };
+		limits = { peers = ${LAB_PEERS:-10000}; };
+		plugins = { directories = [$LAB_PLUGINS]; };
+		sockets = { run = "$LAB_DIR/$gw.run"; uapi = "/run/wireguard"; group = "root"; };
+		state = "$LAB_DIR/$gw.state";
+		pipeline = "$pipeline";
+	CFG
+}
+
+# The plugins of the build tree, as a libconfig list.
+lab_plugin_dirs() {
+	find "$LAB_BUILD/plugins" -name '*.so' -printf '"%h"\n' | sort -u | paste -sd, -
+}
+
+lab_daemon() {
+	local gw=$1 pipeline=$2
+	LAB_PLUGINS=${LAB_PLUGINS:-$(lab_plugin_dirs)}
+	mkdir -p "$LAB_DIR/$gw.run" "$LAB_DIR/$gw.state"
+	[ -s "$LAB_DIR/$gw.cfg" ] || lab_appliance "$gw" "$pipeline" > "$LAB_DIR/$gw.cfg"
+	lab_start "$gw" "$gw" "$LAB_BUILD/core/daemon/tailraced" -c "$LAB_DIR/$gw.cfg"
+	local pid=$LAB_PID
+	lab_wait "tailraced in $gw" lab_runs "$gw" "$pid"
+}
+
+lab_runs() {
+	grep -q 'running ' "$LAB_DIR/$1.log" || ! kill -0 "$2" 2>/dev/null
+	kill -0 "$2"
+}
+
+lab_tailrace() {
+	local gw=$1
+	shift
+	lab "$gw" "$LAB_BUILD/core/cli/tailrace" --socket "$LAB_DIR/$gw.run/tailrace.sock" "$@"
+}
+
+# A stock WireGuard device in a namespace: lab_wireguard NS IF BINARY ADDRESS[,ADDRESS…]; configure it with `wg`.
+lab_wireguard() {
+	local ns=$1 if=$2 binary=$3 addresses=$4 a
+	lab_start "$ns-$if" "$ns" env WG_PROCESS_FOREGROUND=1 LOG_LEVEL=error "$binary" -f "$if"
+	lab_wait "$if" test -S "/run/wireguard/$if.sock"
+	for a in ${addresses//,/ }; do
+		case $a in
+		*:*) ip -n "$LAB_ID-$ns" addr add "$a" dev "$if" nodad ;;
+		*) ip -n "$LAB_ID-$ns" addr add "$a" dev "$if" ;;
+		esac
+	done
+	ip -n "$LAB_ID-$ns" link set "$if" mtu 1420 up
+}
