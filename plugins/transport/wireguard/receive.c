@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From a UDP datagram to what it holds: sort and find the peer (any worker), then open (its owner). */
+#include "wireguard.h"
+
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+
+#define UDP_HEADER 8
+
+static uint16_t
+be16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+uint32_t
+inner_length(const uint8_t *p, uint32_t len)
+{
+	uint32_t total = 0, least = 20;
+	if (len >= 20 && p[0] >> 4 == 4) {
+		total = be16(p + 2);
+	} else if (len >= 40 && p[0] >> 4 == 6) {
+		least = 40;
+		total = 40u + be16(p + 4);
+	}
+	return total >= least && total <= len ? total : 0;
+}
+
+/* Strips everything before the WireGuard message. Its type, or 0. */
+static enum message_type
+unwrap(struct rte_mbuf *m)
+{
+	uint32_t skip = tr_meta(m)->l3_len + (uint32_t)UDP_HEADER;
+	if (m->data_len < skip)
+		return 0;
+	uint32_t len = be16(rte_pktmbuf_mtod_offset(m, const uint8_t *, skip - 4));
+	if (len < UDP_HEADER || len - UDP_HEADER > m->data_len - skip)
+		return 0;
+	len -= UDP_HEADER;
+	const uint8_t *p = (const uint8_t *)rte_pktmbuf_adj(m, (uint16_t)skip);
+	if (m->data_len > len)
+		rte_pktmbuf_trim(m, (uint16_t)(m->data_len - len));
+	return message_type(p, len);
+}
+
+void
+cipher_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	const struct wg *wg = node->self;
+	uint32_t index[TR_BURST];
+	uint64_t value[TR_BURST];
+	uint16_t at[TR_BURST], n_data = 0;
+
+	for (uint16_t i = 0; i < n; i++) {
+		enum message_type type = unwrap(pkts[i]);
+		if (type == MESSAGE_DATA) {
+			index[n_data] = rte_pktmbuf_mtod(pkts[i], const struct message_data *)->receiver;
+			at[n_data++] = i;
+		} else {
+			gate[i] = type ? handshake_arrived(node, pkts[i], type) : TR_DROP(DROP_MALFORMED);
+		}
+	}
+	if (!n_data)
+		return;
+	node->host->indexes(node, index, n_data, value);
+	for (uint16_t i = 0; i < n_data; i++) {
+		gate[at[i]] = value[i] ? OUT_OPEN : TR_DROP(DROP_UNKNOWN_INDEX);
+		if (!value[i])
+			continue;
+		tr_meta(pkts[at[i]])->peer = (uint32_t)value[i];
+		rte_prefetch0(&hot_of(wg, (uint32_t)value[i])->t);
+	}
+}
+
+/* ---- Opening ---- */
+
+/* One packet of a burst between decryption and the look-up of its source. */
+struct opened {
+	struct pair *pair;
+	uint32_t receiver;
+	uint8_t slot;
+};
+
+/* RFC 6040: what ECN leaves the tunnel, by outer and inner. BAD: the mark can't be passed on. */
+enum { ECN_BAD = 4 };
+static const uint8_t ecn_out[4][4] = {
+	/* outer \ inner  not-ECT  ECT(1)  ECT(0)  CE */
+	/* not-ECT */ {0, 1, 2, 3},
+	/* ECT(1)  */ {0, 1, 1, 3},
+	/* ECT(0)  */ {0, 1, 2, 3},
+	/* CE      */ {ECN_BAD, 3, 3, 3},
+};
+
+/* Passes the outer header's congestion mark on to the inner one. False: it can't take it. */
+static bool
+decapsulate_ecn(uint8_t *p, uint8_t outer)
+{
+	bool four = p[0] >> 4 == 4;
+	uint8_t inner = (four ? p[1] : p[1] >> 4) & 3, out = ecn_out[outer & 3][inner];
+	if (out == ECN_BAD)
+		return false;
+	if (out == inner)
+		return true;
+	if (four) { /* RFC 1624: the header checksum's word changes by the difference */
+		uint32_t sum = (uint16_t)~be16(p + 10) + (uint32_t)(uint16_t)~be16(p);
+		p[1] = (uint8_t)((p[1] & ~3) | out);
+		sum += be16(p);
+		sum = (sum & 0xffff) + (sum >> 16);
+		sum = ~((sum & 0xffff) + (sum >> 16));
+		p[10] = (uint8_t)(sum >> 8);
+		p[11] = (uint8_t)sum;
+	} else {
+		p[1] = (uint8_t)((p[1] & ~0x30) | out << 4);
+	}
+	return true;
+}
+
+/* Data came in: the other end wants to hear something of us within 10 s. */
+static void
+data_received(struct tr_node *node, uint32_t id, struct traffic *t)
+{
+	if (t->keepalive_due) {
+		t->another_keepalive = 1;
+		return;
+	}
+	t->keepalive_due = *node->now + KEEPALIVE_TIMEOUT;
+	timers_wake(node, id, t->keepalive_due);
+}
+
+/*
+ * A packet that was authenticated. Replay, state, roaming and the inner header, in this order; the source address is
+ * checked by the caller, for the burst. TR_HELD stands for "goes on".
+ */
+static uint16_t
+accept(struct tr_node *node, struct rte_mbuf *m, const struct opened *o, struct tr_endpoint *learned)
+{
+	struct wg *wg = node->self;
+	struct tr_meta *meta = tr_meta(m);
+	uint32_t id = meta->peer, len = m->data_len - (uint32_t)MESSAGE_DATA_MIN;
+	struct traffic *t = &hot_of(wg, id)->t;
+
+	if (t->index[o->slot - 1] != o->receiver)
+		return TR_DROP(DROP_EXPIRED); /* an earlier packet of this burst replaced the session */
+	if (!replay_accept(&o->pair->replay, rte_pktmbuf_mtod(m, const struct message_data *)->counter))
+		return TR_DROP(DROP_REPLAYED);
+
+	bool confirmed = o->slot == t->next;
+	if (confirmed)
+		peer_confirm(node, id);
+	if (confirmed || memcmp(learned, &meta->endpoint, sizeof(*learned)) != 0) {
+		node->host->path_learn(node, id, &meta->endpoint);
+		*learned = meta->endpoint;
+	}
+	if (confirmed) {
+		struct peer *p = peer_of(wg, id);
+		p->retransmit_due = 0;
+		p->retries = 0;
+		send_staged(node, id);
+	}
+	timers_received(node, id);
+	add_bytes(&t->rx_bytes, m->data_len);
+	if (*node->now >= o->pair->last_minute_at) {
+		o->pair->last_minute_at = UINT64_MAX;
+		handshake_start(node, id, false);
+	}
+	if (!len)
+		return TR_DROP(DROP_KEEPALIVE);
+	data_received(node, id, t);
+
+	uint8_t *inner = rte_pktmbuf_mtod_offset(m, uint8_t *, sizeof(struct message_data));
+	uint32_t total = inner_length(inner, len);
+	if (!total)
+		return TR_DROP(DROP_BAD_INNER);
+	if (!decapsulate_ecn(inner, meta->tos))
+		return TR_DROP(DROP_BAD_ECN);
+	rte_pktmbuf_adj(m, sizeof(struct message_data));
+	rte_pktmbuf_trim(m, (uint16_t)(m->data_len - total));
+	return TR_HELD;
+}
+
+/* Finds the session of each packet and fills in the AEADs. Returns how many. */
+static uint16_t
+find_pairs(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate, uint16_t *at, struct opened *o,
+	struct tr_aead *aead)
+{
+	const struct wg *wg = node->self;
+	uint16_t found = 0, usable = 0;
+
+	for (uint16_t i = 0; i < n; i++)
+		rte_prefetch0(&hot_of(wg, tr_meta(pkts[i])->peer)->t);
+	for (uint16_t i = 0; i < n; i++) {
+		uint32_t id = tr_meta(pkts[i])->peer;
+		const struct message_data *h = rte_pktmbuf_mtod(pkts[i], const struct message_data *);
+		unsigned slot = pair_slot(&hot_of(wg, id)->t, h->receiver);
+		gate[i] = TR_DROP(DROP_UNKNOWN_INDEX);
+		if (slot == SLOT_NONE)
+			continue;
+		struct pair *pair = pair_of(wg, id, slot);
+		rte_prefetch0(pair);
+		rte_prefetch0(&pair->replay.bits[h->counter / 64 % REPLAY_WORDS]);
+		o[found] = (struct opened){pair, h->receiver, (uint8_t)slot};
+		at[found++] = i;
+	}
+	for (uint16_t k = 0; k < found; k++) {
+		struct rte_mbuf *m = pkts[at[k]];
+		struct message_data *h = rte_pktmbuf_mtod(m, struct message_data *);
+		gate[at[k]] = TR_DROP(DROP_EXPIRED);
+		if (*node->now >= o[k].pair->reject_at || h->counter >= REJECT_AFTER_MESSAGES)
+			continue;
+		aead[usable] = (struct tr_aead){.key = o[k].pair->key, .counter = h->counter, .data = h->data,
+			.len = m->data_len - (uint32_t)MESSAGE_DATA_MIN};
+		o[usable] = o[k];
+		at[usable++] = at[k];
+	}
+	return usable;
+}
+
+/* Inner source addresses must belong to the peers that sent them. */
+static void
+check_sources(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, const uint16_t *at, uint16_t *gate)
+{
+	uint32_t owner[TR_BURST];
+	if (!n)
+		return;
+	node->host->peers_by_source(node, pkts, n, owner);
+	for (uint16_t i = 0; i < n; i++) {
+		struct tr_meta *meta = tr_meta(pkts[i]);
+		gate[at[i]] = owner[i] == meta->peer ? OUT_PLAIN : TR_DROP(DROP_WRONG_SOURCE);
+		meta->next_hop.family = 0;
+		meta->l3_len = meta->l4 = meta->flags = 0; /* they were about the outer header */
+	}
+}
+
+void
+open_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	struct opened o[TR_BURST];
+	struct tr_aead aead[TR_BURST];
+	struct rte_mbuf *inner[TR_BURST];
+	struct tr_endpoint learned = {0};
+	uint16_t at[TR_BURST], inner_at[TR_BURST], n_inner = 0;
+	uint32_t last = TR_NO_PEER;
+
+	uint16_t found = find_pairs(node, pkts, n, gate, at, o, aead);
+	if (!found)
+		return;
+	node->host->aead_open(node, aead, found);
+	for (uint16_t k = 0; k < found; k++) {
+		struct rte_mbuf *m = pkts[at[k]];
+		if (!aead[k].ok) {
+			gate[at[k]] = TR_DROP(DROP_FORGED);
+			continue;
+		}
+		if (tr_meta(m)->peer != last) {
+			last = tr_meta(m)->peer;
+			learned.family = 0;
+		}
+		gate[at[k]] = accept(node, m, &o[k], &learned);
+		if (gate[at[k]] == TR_HELD) {
+			inner_at[n_inner] = at[k];
+			inner[n_inner++] = m;
+		}
+	}
+	check_sources(node, inner, n_inner, inner_at, gate);
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From an IP packet to a WireGuard message: find the peer (any worker), then seal (its owner). */
+#include "wireguard.h"
+
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+
+/* Bytes of zeros that hide the packet's length: to a multiple of 16, but not beyond the tunnel's MTU. */
+static uint32_t
+padding(uint32_t len, uint32_t mtu)
+{
+	uint32_t last = len > mtu ? len % mtu : len;
+	uint32_t padded = (last + 15) & ~15u;
+	return (padded < mtu ? padded : mtu) - last;
+}
+
+static uint8_t
+inner_ecn(const uint8_t *p)
+{
+	return (p[0] >> 4 == 4 ? p[1] : p[1] >> 4) & 3;
+}
+
+void
+plain_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	const struct wg *wg = node->self;
+	struct rte_mbuf *good[TR_BURST];
+	uint16_t at[TR_BURST], n_good = 0;
+	uint32_t peer[TR_BURST];
+
+	for (uint16_t i = 0; i < n; i++) {
+		gate[i] = TR_DROP(DROP_BAD_IP);
+		if (inner_length(rte_pktmbuf_mtod(pkts[i], const uint8_t *), pkts[i]->data_len)) {
+			at[n_good] = i;
+			good[n_good++] = pkts[i];
+		}
+	}
+	if (!n_good)
+		return;
+	node->host->peers_by_destination(node, good, n_good, peer);
+	for (uint16_t i = 0; i < n_good; i++) {
+		gate[at[i]] = peer[i] == TR_NO_PEER ? TR_DROP(DROP_NO_PEER) : OUT_SEAL;
+		if (peer[i] == TR_NO_PEER)
+			continue;
+		tr_meta(good[i])->peer = peer[i];
+		rte_prefetch0(&hot_of(wg, peer[i])->send);
+		rte_prefetch0(&hot_of(wg, peer[i])->t);
+	}
+}
+
+/* Puts header, padding and room for the tag around a packet. False: no room. */
+static bool
+frame(struct rte_mbuf *m, const struct sending *s, uint64_t counter, uint32_t mtu, struct tr_aead *aead)
+{
+	uint32_t len = m->data_len, pad = len ? padding(len, mtu) : 0;
+	char *tail = rte_pktmbuf_append(m, (uint16_t)(pad + TR_AEAD_TAG));
+	struct message_data *h = (struct message_data *)rte_pktmbuf_prepend(m, sizeof(*h));
+
+	if (!tail || !h)
+		return false;
+	memset(tail, 0, TR_AEAD_TAG); /* covers the padding; the tag overwrites the rest */
+	h->type = MESSAGE_DATA;
+	h->receiver = s->remote;
+	h->counter = counter;
+	*aead = (struct tr_aead){.key = s->key, .counter = counter, .data = h->data, .len = len + pad};
+	return true;
+}
+
+static void
+address(struct rte_mbuf *m, const struct wg *wg, const struct tr_endpoint *to, uint8_t tos)
+{
+	struct tr_meta *meta = tr_meta(m);
+	meta->endpoint = *to;
+	meta->endpoint.local_port = __atomic_load_n(&wg->listen, __ATOMIC_RELAXED);
+	meta->tos = tos;
+	meta->flags = TR_META_OWN;
+	meta->in = TR_IN_SELF;
+	meta->l3_len = 0;
+}
+
+/* Accounts for a run of sealed packets, and sees what they call for. */
+static void
+sealed(struct tr_node *node, uint32_t id, uint64_t bytes, bool data)
+{
+	struct hot *h = hot_of(node->self, id);
+	uint64_t now = *node->now;
+
+	add_bytes(&h->t.tx_bytes, bytes);
+	timers_sent(node, id);
+	if (data && !h->t.handshake_due) {
+		h->t.handshake_due = now + KEEPALIVE_TIMEOUT + REKEY_TIMEOUT + timers_jitter(node);
+		timers_wake(node, id, h->t.handshake_due);
+	}
+	if (now >= h->send.rekey_at || h->send.counter > REKEY_AFTER_MESSAGES)
+		handshake_start(node, id, false);
+}
+
+/* One peer's packets of a burst; its counters are taken as one run. Returns how many AEADs were filled in. */
+static uint16_t
+seal_run(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint32_t id, const struct tr_endpoint *to,
+	uint16_t *gate, struct tr_aead *aead)
+{
+	const struct wg *wg = node->self;
+	struct sending *s = &hot_of(wg, id)->send;
+	uint32_t mtu = __atomic_load_n(&wg->mtu, __ATOMIC_RELAXED);
+	uint64_t counter = s->counter, bytes = 0;
+	bool data = false;
+	uint16_t made = 0;
+
+	if (!to->family) {
+		for (uint16_t i = 0; i < n; i++)
+			gate[i] = TR_DROP(DROP_NO_ENDPOINT);
+		return 0;
+	}
+	if (*node->now >= s->reject_at || counter >= REJECT_AFTER_MESSAGES - n) {
+		for (uint16_t i = 0; i < n; i++)
+			gate[i] = peer_stage(node, id, pkts[i]);
+		handshake_start(node, id, false);
+		return 0;
+	}
+	for (uint16_t i = 0; i < n; i++) {
+		struct rte_mbuf *m = pkts[i];
+		uint8_t ecn = m->data_len ? inner_ecn(rte_pktmbuf_mtod(m, const uint8_t *)) : 0;
+		data |= m->data_len > 0;
+		gate[i] = TR_DROP(DROP_NO_ROOM);
+		if (!frame(m, s, counter, mtu, &aead[made]))
+			continue;
+		address(m, wg, to, ecn);
+		bytes += m->data_len;
+		counter++;
+		made++;
+		gate[i] = OUT_CIPHER;
+	}
+	s->counter = counter;
+	if (made)
+		sealed(node, id, bytes, data);
+	return made;
+}
+
+void
+seal_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	const struct wg *wg = node->self;
+	uint32_t peer[TR_BURST];
+	struct tr_endpoint to[TR_BURST];
+	struct tr_aead aead[TR_BURST];
+	uint16_t made = 0;
+
+	if (!n)
+		return;
+	for (uint16_t i = 0; i < n; i++) {
+		peer[i] = tr_meta(pkts[i])->peer;
+		rte_prefetch0(&hot_of(wg, peer[i])->send);
+		rte_prefetch0(&hot_of(wg, peer[i])->t);
+	}
+	node->host->paths(node, peer, n, to);
+	for (uint16_t i = 0, end; i < n; i = end) {
+		for (end = (uint16_t)(i + 1); end < n && peer[end] == peer[i];)
+			end++;
+		made += seal_run(node, pkts + i, (uint16_t)(end - i), peer[i], &to[i], gate + i, aead + made);
+	}
+	if (made)
+		node->host->aead_seal(node, aead, made);
+}
+
+/* Seals packets of one peer outside a burst of the graph, and sends them. Takes ownership. */
+static void
+seal_and_emit(struct tr_node *node, uint32_t id, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct tr_endpoint to;
+	struct tr_aead aead[TR_BURST];
+	struct rte_mbuf *ready[TR_BURST];
+	uint16_t gate[TR_BURST], n_ready = 0;
+
+	node->host->paths(node, &id, 1, &to);
+	uint16_t made = seal_run(node, pkts, n, id, &to, gate, aead);
+	if (made)
+		node->host->aead_seal(node, aead, made);
+	for (uint16_t i = 0; i < n; i++) {
+		if (gate[i] == OUT_CIPHER)
+			ready[n_ready++] = pkts[i];
+		else if (gate[i] != TR_HELD)
+			node->host->packet_drop(node, pkts[i], gate[i] & 0x7fff);
+	}
+	if (n_ready)
+		node->host->emit(node, OUT_CIPHER, ready, n_ready);
+}
+
+void
+send_staged(struct tr_node *node, uint32_t id)
+{
+	const struct wg *wg = node->self;
+	struct rte_mbuf *pkts[TR_BURST];
+	uint16_t n;
+
+	if (*node->now >= hot_of(wg, id)->send.reject_at) {
+		handshake_start(node, id, false);
+		return;
+	}
+	for (uint32_t left = peer_of(wg, id)->staged_n; left > 0; left -= n) {
+		n = peer_unstage(node, id, pkts, left < TR_BURST ? (uint16_t)left : TR_BURST);
+		seal_and_emit(node, id, pkts, n);
+	}
+}
+
+void
+send_keepalive(struct tr_node *node, uint32_t id)
+{
+	const struct wg *wg = node->self;
+
+	if (peer_of(wg, id)->staged_n || *node->now >= hot_of(wg, id)->send.reject_at) {
+		send_staged(node, id);
+		return;
+	}
+	struct rte_mbuf *m = node->host->packet_new(node);
+	if (!m)
+		return;
+	tr_meta(m)->peer = id;
+	node->count[COUNT_KEEPALIVES_SENT]++;
+	seal_and_emit(node, id, &m, 1);
+}
+
+void
+send_prepare(struct tr_node *node, struct rte_mbuf *m)
+{
+	const struct wg *wg = node->self;
+	struct tr_meta *meta = tr_meta(m);
+	meta->endpoint.local_port = __atomic_load_n(&wg->listen, __ATOMIC_RELAXED);
+	meta->tos = 0x88; /* AF41 */
+	meta->flags = TR_META_OWN;
+	meta->in = TR_IN_SELF;
+	meta->l3_len = 0;
+	meta->time = *node->now;
+}
+
+bool
+send_message(struct tr_node *node, uint32_t id, struct rte_mbuf *m, bool forget_source)
+{
+	const struct wg *wg = node->self;
+	struct tr_meta *meta = tr_meta(m);
+
+	node->host->paths(node, &id, 1, &meta->endpoint);
+	if (!meta->endpoint.family)
+		return false;
+	if (forget_source)
+		memset(meta->endpoint.local, 0, sizeof(meta->endpoint.local));
+	meta->endpoint.local_port = __atomic_load_n(&wg->listen, __ATOMIC_RELAXED);
+	meta->peer = id;
+	add_bytes(&hot_of(wg, id)->t.tx_bytes, m->data_len);
+	node->host->emit(node, OUT_CIPHER, &m, 1);
+	return true;
+}
