@@ -457,30 +457,6 @@ seen_before(struct engine *e, const struct plan_instance *p)
 	return k >= 0 && from->instance[k].plugin == p->plugin;
 }
 
-/* YAML for plugin_preflight(): what would be created here, with options in text form (secrets left out). */
-static char *
-preflight_spec(const struct plan_instance *p)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-	fprintf(f, "plugin: \"/proc/self/fd/%d\"\nfile: \"%s\"\nclass: %s\nname: %s\noptions: {", p->plugin->memfd, p->plugin->path,
-		p->class_->name, p->name);
-	const char *comma = "";
-	for (const struct tr_option *o = p->class_->options; o && o->key; o++) {
-		if (o->type == TR_OPT_SECRET || o->type == TR_OPT_ROUTES || o->type == TR_OPT_NAMES)
-			continue;
-		char *value = option_text(o, p->options);
-		if (value && value[0])
-			fprintf(f, "%s%s: %s", comma, o->key, value);
-		comma = value && value[0] ? ", " : comma;
-		free(value);
-	}
-	fprintf(f, "}\n");
-	fclose(f);
-	return text;
-}
-
 static void
 collect_specs(struct apply *a)
 {
@@ -488,7 +464,8 @@ collect_specs(struct apply *a)
 	a->spec = calloc(p->n_instances + 1, sizeof(*a->spec));
 	for (unsigned k = 0; k < p->n_instances; k++)
 		if (a->fate[k] == FATE_CREATE && p->instance[k].plugin && engine_plan(a->e) && !seen_before(a->e, &p->instance[k]))
-			a->spec[a->n_specs++] = preflight_spec(&p->instance[k]);
+			a->spec[a->n_specs++] = plugin_preflight_spec(p->instance[k].plugin, p->instance[k].class_->name,
+				p->instance[k].name, p->instance[k].options_node);
 }
 
 static struct apply *

@@ -142,6 +142,9 @@ void fake_failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool fake_allow(struct tr_instance *i, enum calling who, const char *call);
 void fake_set_failure(const char *format, va_list args);
 
+/* fakehost.c. Told before each callback of the lifecycle, when set: "create()", "start()", … */
+extern void (*fake_stage)(const char *what);
+
 static inline struct fh *
 fake_of(struct tr_instance *i)
 {

@@ -108,6 +108,15 @@ make_host(struct tr_host *host, uint16_t workers)
 
 /* ---- Life ---- */
 
+void (*fake_stage)(const char *what);
+
+static void
+stage(const char *what)
+{
+	if (fake_stage)
+		fake_stage(what);
+}
+
 static void
 make_nodes(struct fh *h)
 {
@@ -203,9 +212,11 @@ bring_up(struct fh *h)
 {
 	const struct tr_class *c = h->instance.class_;
 
+	stage("create()");
 	h->instance.self = c->create(&h->instance, &h->host, h->instance.options);
 	if (!h->instance.self)
 		return false;
+	stage("worker_init()");
 	for (uint16_t w = 0; w < h->world->workers && c->worker_init; w++) {
 		h->local[w] = c->worker_init(h->instance.self, w);
 		if (!h->local[w]) {
@@ -217,6 +228,7 @@ bring_up(struct fh *h)
 	if (!c->worker_init)
 		h->n_workers_up = h->world->workers;
 	point_nodes(h);
+	stage("start()");
 	if (c->start && c->start(h->instance.self) != 0)
 		return false;
 	h->started = true;
@@ -231,10 +243,12 @@ bring_down(struct fh *h)
 
 	if (!h->instance.self)
 		return;
+	stage("stop()");
 	if (h->started && c->stop)
 		c->stop(h->instance.self);
 	h->stopping = true;
 	fake_drain(h->world, h);
+	stage("worker_fini()");
 	for (uint16_t w = 0; w < h->n_workers_up && c->worker_fini; w++) {
 		fake_enter(h->world, BY_WORKER, w);
 		c->worker_fini(fake_node(h, w));
@@ -246,6 +260,7 @@ bring_down(struct fh *h)
 		}
 	h->service_over = true;
 	fake_enter(h->world, BY_CONTROL, 0);
+	stage("destroy()");
 	c->destroy(h->instance.self);
 	fake_drain(h->world, h);
 	fake_time_leaks(h->world, h);
@@ -298,7 +313,8 @@ fh_new(const struct fh_config *c)
 	fake_netmap_added(h);
 	return h;
 fail:
-	fprintf(stderr, "fake host: %s\n", fh_failure());
+	if (!fake_stage)
+		fprintf(stderr, "fake host: %s\n", fh_failure());
 	bring_down(h);
 	release(h);
 	return NULL;
