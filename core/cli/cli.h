@@ -13,7 +13,7 @@ enum cli_exit {
 	CLI_OK = 0,
 	CLI_FAILED = 1, /* it did not work: no daemon, no such peer, … */
 	CLI_CONFIGURATION =
-	        2, /* a configuration file is wrong; each mistake has been printed as FILE:LINE:COL: error: … */
+		2, /* a configuration file is wrong; each mistake has been printed as FILE:LINE:COL: error: … */
 	CLI_USAGE = 64,
 };
 
@@ -32,7 +32,7 @@ struct cli {
 	const char *socket; /* --socket */
 	const struct cli_command *command;
 	const char
-	        *option[8]; /* values of the command's options in its table's order; "" for a switch; NULL: not given */
+		*option[8]; /* values of the command's options in its table's order; "" for a switch; NULL: not given */
 	int argc;           /* positional arguments, bounds checked */
 	char **argv;
 };

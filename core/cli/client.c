@@ -19,13 +19,13 @@ explain(const char *path, int error)
 	case ENOENT:
 	case ECONNREFUSED:
 		cli_error("tailraced is not running: nobody answers at %s\n"
-		          "start it (systemctl start tailraced), or name its socket with --socket PATH",
-		        path);
+			  "start it (systemctl start tailraced), or name its socket with --socket PATH",
+			path);
 		break;
 	case EACCES:
 		g = stat(path, &st) == 0 ? getgrgid(st.st_gid) : NULL;
 		cli_error("no permission to use %s: be a member of its group (%s), or use sudo", path,
-		        g ? g->gr_name : "tailrace");
+			g ? g->gr_name : "tailrace");
 		break;
 	default:
 		cli_error("%s: %s", path, strerror(error));

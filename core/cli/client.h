@@ -18,3 +18,23 @@ json_t *client_call(const struct cli *c, struct client_call *call);
 json_t *client_ask(const struct cli *c, const char *command, int argc, char *const *argv);
 /* Silent, for completion: NULL on any error. */
 json_t *client_try(const struct cli *c, const char *command);
+
+/* Members of an answer; "" and 0 when absent. */
+static inline const char *
+get_text(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : "";
+}
+
+static inline double
+get_number(const json_t *o, const char *key)
+{
+	return json_number_value(json_object_get(o, key));
+}
+
+static inline bool
+get_flag(const json_t *o, const char *key)
+{
+	return json_is_true(json_object_get(o, key));
+}

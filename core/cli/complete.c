@@ -9,17 +9,17 @@
 #include <string.h>
 
 static const char script[] = "_tailrace()\n"
-                             "{\n"
-                             "\tlocal c\n"
-                             "\tmapfile -t c < <(tailrace complete \"${COMP_WORDS[@]:1:COMP_CWORD}\" 2>/dev/null)\n"
-                             "\tif [[ ${c[0]} == FILE ]]; then\n"
-                             "\t\tcompopt -o filenames\n"
-                             "\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$2\")\n"
-                             "\telse\n"
-                             "\t\tCOMPREPLY=(\"${c[@]}\")\n"
-                             "\tfi\n"
-                             "}\n"
-                             "complete -F _tailrace tailrace\n";
+			     "{\n"
+			     "\tlocal c\n"
+			     "\tmapfile -t c < <(tailrace complete \"${COMP_WORDS[@]:1:COMP_CWORD}\" 2>/dev/null)\n"
+			     "\tif [[ ${c[0]} == FILE ]]; then\n"
+			     "\t\tcompopt -o filenames\n"
+			     "\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$2\")\n"
+			     "\telse\n"
+			     "\t\tCOMPREPLY=(\"${c[@]}\")\n"
+			     "\tfi\n"
+			     "}\n"
+			     "complete -F _tailrace tailrace\n";
 
 static void
 offer(const char *candidate, const char *word)
@@ -98,11 +98,11 @@ run(const struct cli *c)
 }
 
 const struct cli_command cli_complete = {
-        .name = "complete",
-        .args = "[WORD…]",
-        .max_args = 1 << 20,
-        .doc = "print the bash completion",
-        .raw = true,
-        .hidden = true,
-        .run = run,
+	.name = "complete",
+	.args = "[WORD…]",
+	.max_args = 1 << 20,
+	.doc = "print the bash completion",
+	.raw = true,
+	.hidden = true,
+	.run = run,
 };

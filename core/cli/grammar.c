@@ -3,9 +3,16 @@
 #include "commands.h"
 
 const struct cli_command *const cli_commands[] = {
-        &cli_persist,
-        &cli_show,
-        &cli_instance,
-        &cli_complete,
-        NULL,
+	&cli_status,
+	&cli_peers,
+	&cli_stats,
+	&cli_drops,
+	&cli_trace,
+	&cli_apply,
+	&cli_reload,
+	&cli_persist,
+	&cli_show,
+	&cli_instance,
+	&cli_complete,
+	NULL,
 };

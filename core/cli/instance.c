@@ -22,13 +22,13 @@ run_show(const struct cli *c)
 }
 
 const struct cli_command cli_show = {
-        .name = "show",
-        .args = "INSTANCE",
-        .min_args = 1,
-        .max_args = 1,
-        .word = CLI_WORD_INSTANCE,
-        .doc = "options, state and commands of an instance",
-        .run = run_show,
+	.name = "show",
+	.args = "INSTANCE",
+	.min_args = 1,
+	.max_args = 1,
+	.word = CLI_WORD_INSTANCE,
+	.doc = "options, state and commands of an instance",
+	.run = run_show,
 };
 
 static int
@@ -38,16 +38,16 @@ run_instance(const struct cli *c)
 }
 
 const struct cli_command cli_instance = {
-        .name = "instance",
-        .args = "INSTANCE COMMAND …",
-        .min_args = 1,
-        .max_args = 64,
-        .word = CLI_WORD_INSTANCE,
-        .doc = "run a command of a plugin's instance",
-        .more = "`instance` may be left out: tailrace INSTANCE COMMAND …",
-        .raw = true,
-        .hidden = true,
-        .run = run_instance,
+	.name = "instance",
+	.args = "INSTANCE COMMAND …",
+	.min_args = 1,
+	.max_args = 64,
+	.word = CLI_WORD_INSTANCE,
+	.doc = "run a command of a plugin's instance",
+	.more = "`instance` may be left out: tailrace INSTANCE COMMAND …",
+	.raw = true,
+	.hidden = true,
+	.run = run_instance,
 };
 
 static int
@@ -62,8 +62,8 @@ run_persist(const struct cli *c)
 }
 
 const struct cli_command cli_persist = {
-        .name = "persist",
-        .args = "",
-        .doc = "print what `wg` and `tailrace set` have changed as YAML for pipeline.yaml",
-        .run = run_persist,
+	.name = "persist",
+	.args = "",
+	.doc = "print what `wg` and `tailrace set` have changed as YAML for pipeline.yaml",
+	.run = run_persist,
 };

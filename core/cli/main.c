@@ -8,10 +8,10 @@
 #define DEFAULT_SOCKET "/run/tailrace/tailrace.sock"
 
 static const struct cli_option common[] = {
-        {0, "json", NULL, "print JSON"},
-        {0, "socket", "PATH", "the daemon's management socket (default " DEFAULT_SOCKET ", or $TAILRACE_SOCKET)"},
-        {'h', "help", NULL, "this text"},
-        {0, NULL, NULL, NULL},
+	{0, "json", NULL, "print JSON"},
+	{0, "socket", "PATH", "the daemon's management socket (default " DEFAULT_SOCKET ", or $TAILRACE_SOCKET)"},
+	{'h', "help", NULL, "this text"},
+	{0, NULL, NULL, NULL},
 };
 
 void
@@ -52,7 +52,7 @@ print_options(const struct cli_option *o)
 	for (; o && o->name; o++) {
 		letter[1] = o->letter;
 		snprintf(head, sizeof(head), "%s--%s%s%s", o->letter ? letter : "    ", o->name, o->value ? " " : "",
-		        o->value ? o->value : "");
+			o->value ? o->value : "");
 		printf("  %-20s %s\n", head, o->doc);
 	}
 }
@@ -74,10 +74,10 @@ help(const struct cli_command *only)
 		char head[64];
 		snprintf(head, sizeof(head), "%s %s", (*c)->name, (*c)->args);
 		if (!(*c)->hidden)
-			printf("  %-28s %s\n", head, (*c)->doc);
+			printf("  %-32s %s\n", head, (*c)->doc);
 	}
-	printf("  %-28s %s\n", "INSTANCE COMMAND ...",
-	        "a command of a plugin's instance (`tailrace show INSTANCE` lists them)");
+	printf("  %-32s %s\n", "INSTANCE COMMAND ...",
+		"a command of a plugin's instance (`tailrace show INSTANCE` lists them)");
 	puts("\noptions:");
 	print_options(common);
 	puts("\nexit status: 0 done, 1 failed, 2 a configuration is wrong, 64 wrong usage");
@@ -173,7 +173,7 @@ parse(struct parse *p)
 	while (p->at < p->argc) {
 		char *word = p->argv[p->at];
 		if (options && word[0] == '-' && word[1] &&
-		        !(c->command && c->command->raw && c->argc >= c->command->min_args)) {
+			!(c->command && c->command->raw && c->argc >= c->command->min_args)) {
 			if (strcmp(word, "--") == 0) {
 				options = false;
 				p->at++;
@@ -200,7 +200,7 @@ main(int argc, char **argv)
 	struct parse p = {.c = &c, .argc = argc, .at = 1, .argv = argv};
 	int rc = words ? parse(&p) : CLI_FAILED;
 	if (rc < 0 && p.version)
-		rc = printf("tailrace %s\n", TAILRACE_VERSION) > 0 ? CLI_OK : CLI_FAILED;
+		rc = printf("tailrace %s\n", TR_VERSION) > 0 ? CLI_OK : CLI_FAILED;
 	else if (rc < 0 && (p.help || !c.command))
 		rc = help(c.command);
 	else if (rc < 0 && c.argc < c.command->min_args)

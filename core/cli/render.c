@@ -97,10 +97,10 @@ render_table(FILE *f, json_t *list)
 	for (size_t k = 0; k < n; k++) {
 		const json_t *first = json_object_get(json_array_get(list, 0), keys[k]);
 		snprintf(names[k], sizeof(names[k]), "%s%s",
-		        json_is_number(first)  ? ">"
-		        : json_is_array(first) ? "~"
-		                               : "<",
-		        keys[k]);
+			json_is_number(first)  ? ">"
+			: json_is_array(first) ? "~"
+					       : "<",
+			keys[k]);
 		for (char *p = names[k]; *p; p++)
 			*p = *p == '_' ? ' ' : *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p;
 		heads[k] = names[k];

@@ -46,7 +46,7 @@ inbox_put(struct inbox *q, inbox_fn *fn, void *a, void *b)
 			continue;
 		}
 		if (!atomic_compare_exchange_weak_explicit(
-		            &q->tail, &pos, pos + 1, memory_order_relaxed, memory_order_relaxed))
+			    &q->tail, &pos, pos + 1, memory_order_relaxed, memory_order_relaxed))
 			continue;
 		c->fn = fn;
 		c->a = a;

@@ -144,17 +144,17 @@ json_show_begin(struct json_show **out)
 	if (!j)
 		return NULL;
 	j->show = (struct tr_show){
-	        .ctx = j,
-	        .begin = on_begin,
-	        .list = on_list,
-	        .end = on_end,
-	        .text = on_text,
-	        .uint = on_uint,
-	        .real = on_real,
-	        .flag = on_flag,
-	        .addr = on_addr,
-	        .key = on_key,
-	        .error = on_error,
+		.ctx = j,
+		.begin = on_begin,
+		.list = on_list,
+		.end = on_end,
+		.text = on_text,
+		.uint = on_uint,
+		.real = on_real,
+		.flag = on_flag,
+		.addr = on_addr,
+		.key = on_key,
+		.error = on_error,
 	};
 	return &j->show;
 }

@@ -45,8 +45,8 @@ every_kind(void **state)
 	s->end(s);
 	s->uint(s, "z", 0);
 	expect_json(j, "{\"t\":\"x\\\"y\",\"n\":null,\"u\":1234567890123,\"r\":0.5,\"f\":true,\"a\":\"192.0.2.1\","
-	               "\"k\":\"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\","
-	               "\"o\":{\"l\":[\"2001:db8::1\",null,{}],\"m\":9223372036854775807},\"z\":0}");
+		       "\"k\":\"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\","
+		       "\"o\":{\"l\":[\"2001:db8::1\",null,{}],\"m\":9223372036854775807},\"z\":0}");
 }
 
 static void
@@ -109,10 +109,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(every_kind),
-	        cmocka_unit_test(roots),
-	        cmocka_unit_test(refused_values),
-	        cmocka_unit_test(errors),
+		cmocka_unit_test(every_kind),
+		cmocka_unit_test(roots),
+		cmocka_unit_test(refused_values),
+		cmocka_unit_test(errors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,7 +75,7 @@ write_head(char *line, size_t size, enum tr_log_level level, const char *subject
 	gmtime_r(&t.tv_sec, &tm);
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
 	return (size_t)snprintf(
-	        line, size, "%s.%03dZ %-7s %.64s: ", date, (int)(t.tv_nsec / 1000000), names[level], subject);
+		line, size, "%s.%03dZ %-7s %.64s: ", date, (int)(t.tv_nsec / 1000000), names[level], subject);
 }
 
 /* Text may hold what came from the network: a line stays one line and holds nothing that a terminal obeys. */

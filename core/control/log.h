@@ -18,9 +18,9 @@ bool log_wants(enum tr_log_level level);
 
 /* subject: the instance, port or part of the daemon that speaks ("wg0", "port wan", "config"). */
 void log_line(enum tr_log_level level, const char *subject, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
+	__attribute__((format(printf, 3, 4)));
 void log_vline(enum tr_log_level level, const char *subject, const char *format, va_list args)
-        __attribute__((format(printf, 3, 0)));
+	__attribute__((format(printf, 3, 0)));
 #define log_error(subject, ...) log_line(TR_LOG_ERROR, subject, __VA_ARGS__)
 #define log_warning(subject, ...) log_line(TR_LOG_WARNING, subject, __VA_ARGS__)
 #define log_info(subject, ...) log_line(TR_LOG_INFO, subject, __VA_ARGS__)

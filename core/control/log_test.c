@@ -142,12 +142,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(plain_lines, setup, teardown),
-	        cmocka_unit_test_setup_teardown(journal_lines, setup, teardown),
-	        cmocka_unit_test_setup_teardown(control_characters_and_length, setup, teardown),
-	        cmocka_unit_test_setup_teardown(rate_limit, setup, teardown),
-	        cmocka_unit_test_setup_teardown(eviction_reports, setup, teardown),
-	        cmocka_unit_test_setup_teardown(full_pipe, setup, teardown),
+		cmocka_unit_test_setup_teardown(plain_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(journal_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(control_characters_and_length, setup, teardown),
+		cmocka_unit_test_setup_teardown(rate_limit, setup, teardown),
+		cmocka_unit_test_setup_teardown(eviction_reports, setup, teardown),
+		cmocka_unit_test_setup_teardown(full_pipe, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

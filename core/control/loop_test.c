@@ -65,7 +65,7 @@ produce(void *arg)
 	for (uintptr_t i = 0; i < POSTS; i++) {
 		for (;;) {
 			int rc = p->quiet ? loop_post_quiet(p->l, count, (void *)p->id, (void *)i)
-			                  : loop_post(p->l, count, (void *)p->id, (void *)i);
+					  : loop_post(p->l, count, (void *)p->id, (void *)i);
 			if (p->quiet && (rc || i % 32 == 31 || i == POSTS - 1))
 				loop_wake(p->l);
 			if (rc == 0)
@@ -254,14 +254,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(posts_from_many_threads),
-	        cmocka_unit_test(no_lost_wakeup),
-	        cmocka_unit_test(full_inbox),
-	        cmocka_unit_test(busy_inbox_does_not_starve_timers),
-	        cmocka_unit_test(timer_repeats_until_closed),
-	        cmocka_unit_test(descriptor_events),
-	        cmocka_unit_test(signals),
-	        cmocka_unit_test(free_with_everything_open),
+		cmocka_unit_test(posts_from_many_threads),
+		cmocka_unit_test(no_lost_wakeup),
+		cmocka_unit_test(full_inbox),
+		cmocka_unit_test(busy_inbox_does_not_starve_timers),
+		cmocka_unit_test(timer_repeats_until_closed),
+		cmocka_unit_test(descriptor_events),
+		cmocka_unit_test(signals),
+		cmocka_unit_test(free_with_everything_open),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -381,6 +381,12 @@ management_gone(const struct request *r)
 	return !r->client;
 }
 
+bool
+management_waiting(const struct request *r)
+{
+	return r->client && r->client->out_len > 0;
+}
+
 uint32_t
 management_uid(const struct request *r)
 {
@@ -412,7 +418,7 @@ make_socket(struct management *m, const char *group, char *why, size_t size)
 	/* Nobody else can connect between bind and chown: it takes write permission. */
 	fchmod(m->fd, 0600);
 	if (bind(m->fd, (struct sockaddr *)&m->path, sizeof(m->path)) != 0 || (g && chown(path, -1, g->gr_gid) != 0) ||
-	        chmod(path, 0660) != 0 || listen(m->fd, MANAGEMENT_CLIENTS) != 0) {
+		chmod(path, 0660) != 0 || listen(m->fd, MANAGEMENT_CLIENTS) != 0) {
 		snprintf(why, size, "%s: %m", path);
 		return false;
 	}

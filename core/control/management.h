@@ -36,11 +36,13 @@ void management_reply(struct request *r, json_t *result); /* takes the reference
 void management_error(struct request *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* As management_error(); `details` (reference taken) comes beside the text. */
 void management_error_details(struct request *r, json_t *details, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
+	__attribute__((format(printf, 3, 4)));
 /* A line before the answer. */
 void management_progress(struct request *r, json_t *progress);
 /* The client has gone: nobody waits for the answer, which must be given all the same. */
 bool management_gone(const struct request *r);
+/* The client has not taken all progress yet: whoever has much to say waits. */
+bool management_waiting(const struct request *r);
 uint32_t management_uid(const struct request *r);
 
 /* The parser of a request. */

@@ -96,13 +96,13 @@ setup(void **state)
 	if (!t.m)
 		return -1;
 	static const struct management_command commands[] = {
-	        {"echo", cmd_echo},
-	        {"fail", cmd_fail},
-	        {"hold", cmd_hold},
-	        {"release", cmd_release},
-	        {"big", cmd_big},
-	        {"uid", cmd_uid},
-	        {NULL, cmd_rest},
+		{"echo", cmd_echo},
+		{"fail", cmd_fail},
+		{"hold", cmd_hold},
+		{"release", cmd_release},
+		{"big", cmd_big},
+		{"uid", cmd_uid},
+		{NULL, cmd_rest},
 	};
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
 		management_add(t.m, &commands[i]);
@@ -196,16 +196,16 @@ static void
 bad_requests(void **state)
 {
 	static const char *const bad[] = {
-	        "\n",
-	        "hello\n",
-	        "[]\n",
-	        "{}\n",
-	        "{\"command\":1}\n",
-	        "{\"command\":\"echo\",\"args\":[1]}\n",
-	        "{\"command\":\"echo\",\"args\":{}}\n",
-	        "{\"command\":\"echo\",\"extra\":1}\n",
-	        "{\"command\":\"echo\",\"command\":\"echo\"}\n",
-	        "{\"command\":\"echo\\u0000\"}\n",
+		"\n",
+		"hello\n",
+		"[]\n",
+		"{}\n",
+		"{\"command\":1}\n",
+		"{\"command\":\"echo\",\"args\":[1]}\n",
+		"{\"command\":\"echo\",\"args\":{}}\n",
+		"{\"command\":\"echo\",\"extra\":1}\n",
+		"{\"command\":\"echo\",\"command\":\"echo\"}\n",
+		"{\"command\":\"echo\\u0000\"}\n",
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		int fd = dial();
@@ -344,16 +344,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test_setup_teardown(answers, setup, teardown),
-	        cmocka_unit_test_setup_teardown(byte_by_byte_and_many_at_once, setup, teardown),
-	        cmocka_unit_test_setup_teardown(bad_requests, setup, teardown),
-	        cmocka_unit_test_setup_teardown(too_long, setup, teardown),
-	        cmocka_unit_test_setup_teardown(half_closed_client_gets_its_answers, setup, teardown),
-	        cmocka_unit_test_setup_teardown(late_answers_and_other_clients, setup, teardown),
-	        cmocka_unit_test_setup_teardown(client_leaves_before_its_answer, setup, teardown),
-	        cmocka_unit_test_setup_teardown(more_clients_than_allowed_wait, setup, teardown),
-	        cmocka_unit_test_setup_teardown(slow_client_is_cut_off, setup, teardown),
-	        cmocka_unit_test_setup_teardown(mode_and_second_daemon, setup, teardown),
+		cmocka_unit_test_setup_teardown(answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(byte_by_byte_and_many_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(bad_requests, setup, teardown),
+		cmocka_unit_test_setup_teardown(too_long, setup, teardown),
+		cmocka_unit_test_setup_teardown(half_closed_client_gets_its_answers, setup, teardown),
+		cmocka_unit_test_setup_teardown(late_answers_and_other_clients, setup, teardown),
+		cmocka_unit_test_setup_teardown(client_leaves_before_its_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(more_clients_than_allowed_wait, setup, teardown),
+		cmocka_unit_test_setup_teardown(slow_client_is_cut_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(mode_and_second_daemon, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The daemon's side of the command's online half: answers on the management socket from what the engine, the netmap,
+ * the ports and the loader know. Control thread.
+ */
+#pragma once
+
+#include "../engine.h"
+#include "management.h"
+
+struct commands;
+
+struct commands_config {
+	struct loop *loop;
+	struct management *management;
+	struct engine *engine;
+	const struct appliance *appliance;
+};
+
+/* Registers every command and samples counters once a second from now on. */
+struct commands *commands_new(const struct commands_config *c);
+void commands_free(struct commands *c); /* before the engine and the management socket */
+
+/* Applies the appliance's pipeline file again, as `tailrace reload` does; the outcome is logged (SIGHUP). */
+void commands_reload(struct commands *c);

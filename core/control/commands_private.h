@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Shared by the files of the commands only. */
+#pragma once
+
+#include "../telemetry/series.h"
+#include "commands.h"
+
+#include <time.h>
+
+struct peer_walk;
+struct apply_request;
+struct trace_request;
+
+struct commands {
+	struct commands_config on;
+	struct series *series;
+	struct loop_watch *tick;
+	uint64_t started;            /* ns, monotonic */
+	time_t applied_at;           /* wall clock of the last successful apply; 0: none but the start's */
+	char *applied_file;          /* NULL: the appliance's */
+	char *apply_error;           /* of the last apply; NULL: it went well */
+	struct apply_request *apply; /* under way */
+	struct trace_request *trace; /* under way */
+	struct peer_walk *walks;     /* under way */
+};
+
+uint64_t commands_now(void); /* ns, monotonic */
+
+/* An answer built through a tr_show; new reference, NULL after `why`. */
+json_t *commands_shown(void (*fill)(struct engine *e, struct tr_show *out), struct engine *e);
+/* Adds to `o` the rates of its integer members as object NAME; `path` is their prefix in the series. */
+json_t *commands_rates(const struct commands *c, const char *path, json_t *counters);
+
+/* Drops so far, in the last minute and per second, those of the last minute first. New reference. */
+json_t *commands_drops(struct commands *c, bool recent_only);
+
+/* Every peer of every instance that has peers, in slices of at most about 1 ms, so that a million of them does not hold
+ * up the control thread. `each` and `slice` (after a slice in which each was called; NULL) until `done`, which ends it.
+ * ready() false (NULL: always) puts the next slice off. */
+struct peer_visit {
+	void (*each)(void *arg, const struct tr_instance *i, const struct tr_peer *p);
+	void (*slice)(void *arg);
+	bool (*ready)(void *arg);
+	void (*done)(void *arg);
+	void *arg;
+};
+void peer_walk_start(struct commands *c, const struct peer_visit *v);
+void peer_walks_free(struct commands *c); /* done() is called for those under way */
+/* Seconds since the peer's last session began, and whether it is a live one; -1: never. */
+double peer_session_age(const struct tr_peer *p, struct tr_endpoint *in_use);
+#define PEER_SESSION_MAX 180.0 /* s: no session is older (the protocol's reject-after time) */
+
+command_fn command_status, command_peers, command_trace, command_apply, command_reload;
+void apply_free(struct commands *c);
+void trace_free(struct commands *c);

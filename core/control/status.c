@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* status: does it work, and if not, why not. */
+#include "commands_private.h"
+
+#include "../netmap/store.h"
+#include "../port/port.h"
+
+#include <dlfcn.h>
+#include <link.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct status {
+	struct commands *c;
+	struct request *r;
+	json_t *problems, *ports, *instances, *plugins;
+	unsigned peers, peers_up;
+};
+
+static void __attribute__((format(printf, 3, 4))) problem(struct status *s, const char *what, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	json_t *t = json_string(text);
+	json_array_append_new(s->problems, json_pack("{s:s, s:o}", "what", what, "why", t ? t : json_string("?")));
+}
+
+static double
+rate(const struct status *s, const char *format, const char *name, const char *counter)
+{
+	char path[160];
+	snprintf(path, sizeof(path), format, name, counter);
+	return series_rate(s->c->series, path);
+}
+
+static void
+add_port(void *arg, struct port *p)
+{
+	struct status *s = arg;
+	struct port_info i;
+	char mac[18], what[64];
+	port_show(p, &i);
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", i.mac[0], i.mac[1], i.mac[2], i.mac[3], i.mac[4],
+		i.mac[5]);
+	snprintf(what, sizeof(what), "port %s", i.name);
+	if (i.problem)
+		problem(s, what, "%s", i.problem);
+	else if (!i.up)
+		problem(s, what, "the link is down");
+	json_t *o = json_pack("{s:s, s:s, s:s*, s:s, s:b, s:i, s:i}", "name", i.name, "device", i.device, "driver",
+		i.driver, "mac", mac, "up", i.up, "mtu", i.mtu, "queues", i.queues);
+	json_object_set_new(o, "problem", i.problem ? json_string(i.problem) : json_null());
+	const struct {
+		const char *name, *rate;
+		uint64_t total;
+	} v[] = {{"rx", "rx_pps", i.rx}, {"tx", "tx_pps", i.tx}, {"rx_bytes", NULL, i.rx_bytes},
+		{"tx_bytes", NULL, i.tx_bytes}, {"rx_dropped", "rx_dropped_pps", i.rx_dropped},
+		{"tx_dropped", "tx_dropped_pps", i.tx_dropped}};
+	for (size_t k = 0; k < sizeof(v) / sizeof(*v); k++) {
+		json_object_set_new(o, v[k].name, json_integer((json_int_t)v[k].total));
+		if (v[k].rate)
+			json_object_set_new(o, v[k].rate, json_real(rate(s, "ports/%s/%s", i.name, v[k].name)));
+	}
+	json_object_set_new(o, "rx_bps", json_real(8 * rate(s, "ports/%s/%s", i.name, "rx_bytes")));
+	json_object_set_new(o, "tx_bps", json_real(8 * rate(s, "ports/%s/%s", i.name, "tx_bytes")));
+	json_array_append_new(s->ports, o);
+}
+
+/* The code that runs lies in a memfd, so its descriptor gives debuggers the very file, whatever became of the
+ * operator's. */
+static json_t *
+describe_plugin(const struct loaded_plugin *p)
+{
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:[]}", "name", p->desc->name, "version", p->desc->version,
+		"build_id", p->build_id, "path", p->path, "instances");
+	char text[512];
+	struct link_map *m;
+	if (p->handle && dlinfo(p->handle, RTLD_DI_LINKMAP, &m) == 0) {
+		snprintf(text, sizeof(text), "gdb -p %d -ex 'add-symbol-file /proc/%d/fd/%d -o 0x%lx'", getpid(),
+			getpid(), p->memfd, (unsigned long)m->l_addr);
+		json_object_set_new(o, "gdb", json_string(text));
+		snprintf(text, sizeof(text), "perf buildid-cache --add /proc/%d/fd/%d", getpid(), p->memfd);
+		json_object_set_new(o, "perf", json_string(text));
+	}
+	return o;
+}
+
+static json_t *
+find_plugin(struct status *s, const struct loaded_plugin *p)
+{
+	size_t i;
+	json_t *o;
+	json_array_foreach(s->plugins, i,
+		o) if (strcmp(json_string_value(json_object_get(o, "build_id")), p->build_id) == 0 &&
+		       strcmp(json_string_value(json_object_get(o, "name")), p->desc->name) == 0) return o;
+	o = describe_plugin(p);
+	json_array_append_new(s->plugins, o);
+	return o;
+}
+
+static void
+add_instance(void *arg, struct tr_instance *i)
+{
+	struct status *s = arg;
+	json_array_append_new(s->instances, json_pack("{s:s, s:s, s:s}", "name", i->name, "class", i->class_->name,
+						    "plugin", i->plugin ? i->plugin->desc->name : "core"));
+	if (i->plugin)
+		json_array_append_new(json_object_get(find_plugin(s, i->plugin), "instances"), json_string(i->name));
+}
+
+static json_t *
+add_workers(struct status *s)
+{
+	json_t *shown = commands_shown(engine_show_workers, s->c->on.engine), *list = json_object_get(shown, "workers"),
+	       *w;
+	bool settled = commands_now() - s->c->started > 60000000000ull;
+	size_t i;
+	json_array_foreach(list, i, w)
+	{
+		char number[24], path[64];
+		snprintf(number, sizeof(number), "%zu", i);
+		json_object_set_new(w, "busy", json_real(rate(s, "workers/%s/%s", number, "busy_ns") / 1e9));
+		snprintf(path, sizeof(path), "workers/%zu/loops", i);
+		if (settled && series_minute(s->c->series, path) == 0) {
+			snprintf(path, sizeof(path), "worker %zu", i);
+			problem(s, path, "has not run for a minute: a node of a plugin may hang");
+		}
+	}
+	json_incref(list);
+	json_decref(shown);
+	return list ? list : json_array();
+}
+
+static void
+add_configuration(struct status *s)
+{
+	const struct catalogue *k = engine_catalogue(s->c->on.engine);
+	if (!engine_plan(s->c->on.engine))
+		problem(s, "pipeline", "none is running yet");
+	if (s->c->apply_error)
+		problem(s, "last apply", "%s", s->c->apply_error);
+	if (netmap_problem())
+		problem(s, "netmap", "%s", netmap_problem());
+	for (unsigned i = 0; k && i < k->n_refused; i++)
+		problem(s, "plugin", "%s: %s", k->refused[i].path, k->refused[i].why);
+}
+
+static void
+count_peer(void *arg, const struct tr_instance *i, const struct tr_peer *p)
+{
+	struct status *s = arg;
+	struct tr_endpoint in_use;
+	double age = peer_session_age(p, &in_use);
+	s->peers++;
+	s->peers_up += age >= 0 && age < PEER_SESSION_MAX;
+}
+
+static void
+reply_status(void *arg)
+{
+	struct status *s = arg;
+	struct commands *c = s->c;
+	struct engine *e = c->on.engine;
+	const struct plan *p = engine_plan(e);
+	json_t *stats = commands_shown(engine_show_stats, e), *totals = json_incref(json_object_get(stats, "totals"));
+	json_decref(stats);
+	json_t *workers = add_workers(s);
+	add_configuration(s);
+	port_each(add_port, s);
+	engine_each(e, add_instance, s);
+	json_t *rates = commands_rates(c, "totals", totals);
+	json_t *v = json_pack(
+		"{s:b, s:o, s:s, s:i, s:f, s:I, s:s*, s:b, s:{s:i, s:i}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "working",
+		p && json_array_size(s->problems) == 0, "problems", s->problems, "version", TR_VERSION, "pid",
+		(int)getpid(), "uptime", (double)(commands_now() - c->started) / 1e9, "generation",
+		(json_int_t)engine_generation(e), "pipeline", p ? p->file : NULL, "applying", c->apply != NULL, "peers",
+		"total", (int)s->peers, "up", (int)s->peers_up, "workers", workers, "ports", s->ports, "instances",
+		s->instances, "plugins", s->plugins, "totals", totals ? totals : json_object(), "totals_per_second",
+		rates, "drops_last_minute", commands_drops(c, true));
+	management_reply(s->r, v);
+	free(s);
+}
+
+void
+command_status(void *arg, struct request *r, int argc, char *const *argv)
+{
+	struct status *s = calloc(1, sizeof(*s));
+	if (!s) {
+		management_error(r, "no memory");
+		return;
+	}
+	*s = (struct status){.c = arg,
+		.r = r,
+		.problems = json_array(),
+		.ports = json_array(),
+		.instances = json_array(),
+		.plugins = json_array()};
+	const struct peer_visit v = {count_peer, NULL, NULL, reply_status, s};
+	peer_walk_start(arg, &v);
+}
