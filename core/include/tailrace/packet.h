@@ -54,7 +54,7 @@ struct tr_meta {
 	uint64_t time;  /* ns of the worker's clock when received or made */
 	union {
 		struct tr_endpoint endpoint; /* endpoint: where to. udp: where from (remote) and to (local) */
-		struct tr_addr next_hop;     /* ip towards an interface: neighbour to resolve; family 0: the destination */
+		struct tr_addr next_hop;     /* ip towards an interface, with TR_META_VIA: the neighbour to send to */
 		uint64_t scratch[5];         /* between two nodes of one instance */
 	};
 };
@@ -65,7 +65,8 @@ _Static_assert(sizeof(struct tr_meta) == 64, "packet metadata is one cache line"
 
 enum tr_meta_flag {
 	TR_META_CSUM_OK = 1u << 0, /* L4 checksum verified (by the NIC or by us) */
-	TR_META_OWN = 1u << 1,     /* made by this box: no ICMP error is sent about it */
+	TR_META_OWN = 1u << 1,     /* made by this box: no ICMP error is sent about it, no hop counted */
+	TR_META_VIA = 1u << 2,     /* next_hop is set; without it an interface sends to the destination or its gateway */
 };
 
 #define TR_PRIV_SIZE sizeof(struct tr_meta) /* private area of every packet pool */

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From the port into the graph: link layer, header checks, what is for this box itself. */
+#include "graph/graph.h"
+#include "net/icmp.h"
+#include "net/interface.h"
+
+#define TICK_NS UINT64_C(100000000)
+#define SWEEP_ENTRIES 64 /* per tick: the whole table in 13 s */
+#define ANNOUNCEMENTS 2
+
+static uint16_t
+drop(enum interface_drop reason)
+{
+	return TR_DROP(reason);
+}
+
+/* ICMP for this box. */
+static uint16_t
+receive_icmp(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v)
+{
+	const uint8_t *icmp = rte_pktmbuf_mtod(m, const uint8_t *) + v->l3_len;
+	if (v->version == 6 && !v->fragment && v->len > v->l3_len && (icmp[0] == 135 || icmp[0] == 136))
+		return nd_receive(node, m, v);
+	switch (icmp_echo(m, v)) {
+	case ICMP_REPLIED:
+		node->count[INTERFACE_ECHO]++;
+		return INTERFACE_REPLY;
+	case ICMP_CHECKSUM:
+		return drop(INTERFACE_DROP_ICMP_CHECKSUM);
+	default:
+		return drop(INTERFACE_DROP_ICMP);
+	}
+}
+
+static uint16_t
+receive_own(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v)
+{
+	if (v->l4 == IP_UDP) {
+		enum udp_fault fault = udp_accept(m, v);
+		return fault == UDP_OK ? INTERFACE_UDP : TR_DROP(INTERFACE_DROP_UDP + fault - 1);
+	}
+	if (v->l4 == (v->version == 4 ? IP_ICMP : IP_ICMP6))
+		return receive_icmp(node, m, v);
+	return drop(INTERFACE_DROP_PROTOCOL);
+}
+
+/* Multicast for us: ND only (echo to a group is not answered: it would make the box an amplifier). */
+static uint16_t
+receive_group(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v)
+{
+	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *), *icmp = p + v->l3_len;
+	if (v->version == 6 && v->l4 == IP_ICMP6 && !v->fragment && v->len > v->l3_len && (icmp[0] == 135 || icmp[0] == 136))
+		return nd_receive(node, m, v);
+	return drop(INTERFACE_DROP_MULTICAST);
+}
+
+static uint16_t
+receive_ip(struct tr_node *node, struct rte_mbuf *m, bool link_multicast)
+{
+	const struct interface *i = node->self;
+	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
+	struct ip_view v;
+	enum ip_fault fault = ip_check(p, m->data_len, &v);
+	if (unlikely(fault != IP_OK))
+		return IP_DROP(fault);
+	ip_resize(m, v.len); /* what lies behind is link-layer padding */
+	struct tr_meta *meta = tr_meta(m);
+	meta->l3_len = v.l3_len;
+	meta->l4 = v.l4;
+	meta->tos = ip_tos(p);
+	if (unlikely(ip_dst_is_multicast(p) || (v.version == 4 && interface_is_broadcast(i, p + 16))))
+		return receive_group(node, m, &v);
+	if (unlikely(link_multicast)) /* RFC 1812 §5.3.4 */
+		return drop(INTERFACE_DROP_LINK_MULTICAST);
+	if (v.version == 4 ? interface_owns4(i, p + 16) : interface_owns6(i, p + 24))
+		return receive_own(node, m, &v);
+	if (unlikely(v.version == 6 && (ip6_is_unspecified(p + 8) || ip6_is_link_local(p + 8) || ip6_is_link_local(p + 24))))
+		return IP_DROP(ip6_is_link_local(p + 24) ? IP_DESTINATION : IP_SOURCE); /* stays on the link */
+	return INTERFACE_IP;
+}
+
+static void
+meta_start(const struct interface *i, struct rte_mbuf *m, uint64_t now)
+{
+	struct tr_meta *meta = tr_meta(m);
+	memset(meta, 0, offsetof(struct tr_meta, time));
+	meta->in = i->number;
+	meta->time = now;
+}
+
+static uint16_t
+receive_frame(struct tr_node *node, struct rte_mbuf *m)
+{
+	const struct interface *i = node->self;
+	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
+	meta_start(i, m, *node->now);
+	if (unlikely(m->nb_segs != 1))
+		return drop(INTERFACE_DROP_SEGMENTED);
+	if (unlikely(m->data_len < RTE_ETHER_HDR_LEN + IPV4_LEN))
+		return drop(INTERFACE_DROP_FRAME_SHORT);
+	if (unlikely(rte_pktmbuf_headroom(m) + i->l2_len < TR_HEADROOM || rte_pktmbuf_tailroom(m) < TR_TAILROOM))
+		return drop(INTERFACE_DROP_NO_ROOM);
+	uint16_t type = get_be16(p + 12), l2 = RTE_ETHER_HDR_LEN;
+	if (type == RTE_ETHER_TYPE_VLAN) {
+		if (trunk_tag(m) != i->tag)
+			return drop(INTERFACE_DROP_VLAN);
+		type = get_be16(p + 16);
+		l2 = RTE_ETHER_HDR_LEN + 4;
+	} else if (i->tag != 0) {
+		return drop(INTERFACE_DROP_VLAN);
+	}
+	bool multicast = (p[0] & 1) != 0;
+	memcpy(tr_meta(m)->scratch, p + 6, 6); /* for nd.c */
+	if (!multicast && memcmp(p, i->mac, 6) != 0)
+		return drop(INTERFACE_DROP_NOT_FOR_US);
+	rte_pktmbuf_adj(m, l2);
+	switch (type) {
+	case RTE_ETHER_TYPE_IPV4:
+	case RTE_ETHER_TYPE_IPV6:
+		return receive_ip(node, m, multicast);
+	case RTE_ETHER_TYPE_ARP:
+		return arp_receive(node, m);
+	default:
+		return drop(INTERFACE_DROP_ETHERTYPE);
+	}
+}
+
+/* Tells the link where our addresses are; twice, because the first may be lost while a switch port comes up. */
+static void
+announce(struct tr_node *node, struct interface_worker *w)
+{
+	const struct interface *i = node->self;
+	for (unsigned k = 0; k < i->n4 + i->n6; k++) {
+		struct rte_mbuf *m = node->host->packet_new(node);
+		if (m == NULL)
+			return;
+		if (k < i->n4) {
+			struct tr_addr own = tr_addr4((const uint8_t *)&i->own4[k].addr);
+			arp_request(i, m, &own, NULL);
+			node->count[INTERFACE_ARP_SENT]++;
+		} else {
+			nd_announce(i, m, &i->own6[k - i->n4].addr);
+			node->count[INTERFACE_ND_SENT]++;
+		}
+		node->host->emit(node, INTERFACE_FRAME, &m, 1);
+	}
+	w->announced++;
+	w->announce_at = *node->now + NEIGHBOUR_RETRY_NS;
+}
+
+static void
+tick(struct tr_node *node, struct interface_worker *w)
+{
+	const struct interface *i = node->self;
+	if (node->worker == 0 && w->announced < ANNOUNCEMENTS && *node->now >= w->announce_at)
+		announce(node, w);
+	if (*node->now < w->sweep_at)
+		return;
+	w->sweep_at = *node->now + TICK_NS;
+	if (node->worker == 0) {
+		neighbour_sweep(i->neighbours, w->sweep, SWEEP_ENTRIES, *node->now, node->host, node->instance);
+		w->sweep = (w->sweep + SWEEP_ENTRIES) % NEIGHBOURS;
+	}
+}
+
+uint32_t
+interface_poll(struct tr_node *node)
+{
+	const struct interface *i = node->self;
+	struct rte_mbuf *pkts[TR_BURST];
+	uint16_t gate[TR_BURST];
+	uint16_t n = trunk_rx(i->trunk, node->worker, i->slot, *node->now, pkts, TR_BURST);
+	for (uint16_t k = 0; k < n; k++)
+		rte_prefetch0(rte_pktmbuf_mtod(pkts[k], void *));
+	for (uint16_t k = 0; k < n; k++)
+		gate[k] = receive_frame(node, pkts[k]);
+	if (n > 0)
+		graph_receive(node, pkts, n, gate);
+	struct interface_worker *w = node->local;
+	if (w->n_pending > 0)
+		interface_pending(node);
+	tick(node, w);
+	return n;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From the graph to the port: next hop, neighbour, Ethernet header. */
+#include "graph/graph.h"
+#include "net/interface.h"
+
+bool
+interface_frame(const struct interface *i, struct rte_mbuf *m, const uint8_t dst[6], uint16_t type)
+{
+	uint8_t *p = (uint8_t *)rte_pktmbuf_prepend(m, i->l2_len);
+	if (p == NULL)
+		return false;
+	memcpy(p, dst, 6);
+	memcpy(p + 6, i->mac, 6);
+	if (i->tag != 0) {
+		put_be16(p + 12, RTE_ETHER_TYPE_VLAN);
+		put_be16(p + 14, i->tag);
+	}
+	put_be16(p + i->l2_len - 2, type);
+	return true;
+}
+
+void
+interface_solicit(struct tr_node *node, const struct tr_addr *a, const uint8_t *mac)
+{
+	const struct interface *i = node->self;
+	struct rte_mbuf *m = node->host->packet_new(node);
+	if (m == NULL)
+		return;
+	if (a->family == 4) {
+		arp_request(i, m, a, mac);
+		node->count[INTERFACE_ARP_SENT]++;
+	} else {
+		nd_solicit(i, m, a, mac);
+		node->count[INTERFACE_ND_SENT]++;
+	}
+	node->host->emit(node, INTERFACE_FRAME, &m, 1);
+}
+
+/* Keeps a packet until its neighbour answers; when too many wait, the newest replaces the oldest (RFC 4861 §7.2.2). */
+static uint16_t
+hold(struct tr_node *node, struct rte_mbuf *m, const struct tr_addr *a)
+{
+	struct interface_worker *w = node->local;
+	struct pending *p = NULL;
+	for (unsigned k = 0; k < w->n_pending && p == NULL; k++)
+		if (tr_addr_eq(&w->pending[k].addr, a))
+			p = &w->pending[k];
+	if (p == NULL) {
+		if (w->n_pending == PENDING_NEIGHBOURS)
+			return TR_DROP(INTERFACE_DROP_NEIGHBOUR_QUEUE);
+		p = &w->pending[w->n_pending++];
+		*p = (struct pending){.addr = *a, .since = *node->now};
+	}
+	if (p->n == PENDING_PACKETS) {
+		node->host->packet_drop(node, p->pkt[0], INTERFACE_DROP_NEIGHBOUR_QUEUE);
+		memmove(p->pkt, p->pkt + 1, sizeof(p->pkt[0]) * (PENDING_PACKETS - 1));
+		p->n--;
+	}
+	p->pkt[p->n++] = m;
+	return TR_HELD;
+}
+
+/* The neighbour's MAC into `mac`: true. Else what becomes of the packet is in *verdict. */
+static bool
+resolve(struct tr_node *node, struct rte_mbuf *m, const struct tr_addr *a, uint8_t mac[6], uint16_t *verdict)
+{
+	const struct interface *i = node->self;
+	struct interface_worker *w = node->local;
+	struct neighbour *e = w->last;
+	uint64_t link = e == NULL ? 0 : atomic_load_explicit(&e->link, memory_order_acquire), now = *node->now;
+	if (neighbour_state(link) != NEIGHBOUR_RESOLVED || e->link_id != i->link_id || !tr_addr_eq(&e->addr, a)) {
+		e = neighbour_get(i->neighbours, i->link_id, a, now);
+		if (e == NULL) {
+			*verdict = TR_DROP(INTERFACE_DROP_NEIGHBOUR_TABLE);
+			return false;
+		}
+		link = atomic_load_explicit(&e->link, memory_order_acquire);
+		w->last = e;
+	}
+	if (neighbour_state(link) != NEIGHBOUR_RESOLVED) {
+		*verdict = hold(node, m, a);
+		if (neighbour_probe(e, now))
+			interface_solicit(node, a, NULL);
+		return false;
+	}
+	memcpy(mac, &link, 6); /* low 48 bits: little-endian */
+	if (unlikely(now > atomic_load_explicit(&e->confirmed, memory_order_relaxed) + NEIGHBOUR_REACHABLE_NS)) {
+		if (neighbour_probe(e, now))
+			interface_solicit(node, a, mac);
+		else if (neighbour_failed(e, now))
+			neighbour_kill(e, node->host, node->instance); /* the next packet asks everyone */
+	}
+	return true;
+}
+
+/* Our address instead of an unspecified source; upper-layer checksums that cover it are corrected. */
+static bool
+fill_source(const struct interface *i, uint8_t *p, const struct tr_meta *meta, const struct tr_addr *to)
+{
+	const bool v4 = p[0] >> 4 == 4;
+	const size_t size = v4 ? 4 : 16;
+	uint8_t *src = p + (v4 ? 12 : 8);
+	const uint8_t *own = interface_source(i, to);
+	if (own == NULL)
+		return false;
+	memcpy(src, own, size);
+	uint64_t sum = csum_add_plain(0, own, size);
+	if (v4)
+		put_16(p + 10, csum_change(get_16(p + 10), 0, sum));
+	uint8_t *l4 = p + meta->l3_len;
+	if (meta->l3_len == 0)
+		return true;
+	if (meta->l4 == IP_UDP && get_16(l4 + 6) != 0) {
+		uint16_t field = csum_change(get_16(l4 + 6), 0, sum);
+		put_16(l4 + 6, field == 0 ? 0xffff : field);
+	} else if (meta->l4 == IP_ICMP6 && !v4) {
+		put_16(l4 + 2, csum_change(get_16(l4 + 2), 0, sum));
+	}
+	return true;
+}
+
+/* A UDP checksum that was left to us: to the port, or done here. */
+static void
+finish_checksum(const struct interface *i, struct rte_mbuf *m, uint8_t *p, uint16_t l3_len)
+{
+	uint8_t *udp = p + l3_len;
+	uint16_t len = (uint16_t)(m->data_len - l3_len);
+	if (i->offload) {
+		put_16(udp + 6, csum_fold(csum_pseudo(p, IP_UDP, len)));
+		m->l2_len = i->l2_len;
+		m->l3_len = l3_len;
+		return;
+	}
+	m->ol_flags &= ~(RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_IPV4);
+	put_16(udp + 6, 0);
+	uint16_t sum = csum_l4(p, IP_UDP, udp, len);
+	put_16(udp + 6, sum == 0 ? 0xffff : sum);
+}
+
+/* The neighbour that gets the packet. 0, or a verdict. */
+static uint16_t
+next_hop(const struct interface *i, const uint8_t *p, const struct tr_meta *meta, struct tr_addr *hop)
+{
+	if ((meta->flags & TR_META_VIA) != 0) {
+		*hop = meta->next_hop;
+		return 0;
+	}
+	const bool v4 = p[0] >> 4 == 4;
+	*hop = v4 ? tr_addr4(p + 16) : tr_addr6(p + 24);
+	if (v4 ? interface_owns4(i, p + 16) : interface_owns6(i, p + 24))
+		return TR_DROP(INTERFACE_DROP_TO_SELF);
+	if (interface_on_link(i, hop))
+		return 0;
+	*hop = v4 ? i->gateway4 : i->gateway6;
+	return hop->family != 0 ? 0 : TR_DROP(INTERFACE_DROP_NO_GATEWAY);
+}
+
+static bool
+group_mac(const struct interface *i, const uint8_t *p, uint8_t mac[6])
+{
+	if (p[0] >> 4 == 6) {
+		mac[0] = mac[1] = 0x33;
+		memcpy(mac + 2, p + 36, 4);
+		return p[24] == 0xff;
+	}
+	if (interface_is_broadcast(i, p + 16)) {
+		memset(mac, 0xff, 6);
+		return true;
+	}
+	memcpy(mac, (const uint8_t[]){0x01, 0x00, 0x5e, p[17] & 0x7f, p[18], p[19]}, 6);
+	return p[16] >= 224;
+}
+
+static uint16_t
+send_one(struct tr_node *node, struct rte_mbuf *m)
+{
+	const struct interface *i = node->self;
+	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *), mac[6];
+	struct tr_meta *meta = tr_meta(m);
+	struct tr_addr hop;
+	if (m->data_len < IPV4_LEN)
+		return IP_DROP(IP_SHORT);
+	const bool v4 = p[0] >> 4 == 4;
+	if (!v4 && (p[0] >> 4 != 6 || m->data_len < IPV6_LEN))
+		return IP_DROP(p[0] >> 4 != 6 ? IP_VERSION : IP_SHORT);
+	if (m->data_len > i->mtu)
+		return TR_DROP(INTERFACE_DROP_TOO_BIG);
+	if (v4 ? get_16(p + 12) == 0 && get_16(p + 14) == 0 : ip6_is_unspecified(p + 8)) {
+		const struct tr_addr to = v4 ? tr_addr4(p + 16) : tr_addr6(p + 24);
+		if (!fill_source(i, p, meta, &to))
+			return TR_DROP(INTERFACE_DROP_NO_SOURCE);
+	}
+	if ((m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM && meta->l3_len != 0)
+		finish_checksum(i, m, p, meta->l3_len);
+	if (!group_mac(i, p, mac)) {
+		uint16_t verdict = next_hop(i, p, meta, &hop);
+		if (verdict != 0 || !resolve(node, m, &hop, mac, &verdict))
+			return verdict;
+	}
+	if (!interface_frame(i, m, mac, v4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6))
+		return TR_DROP(INTERFACE_DROP_NO_ROOM);
+	return TR_SENT;
+}
+
+/* Gives those whose verdict is TR_SENT to the port; what it does not take is dropped. */
+static void
+transmit(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	const struct interface *i = node->self;
+	struct rte_mbuf *out[TR_BURST];
+	uint16_t at[TR_BURST], k = 0;
+	for (uint16_t j = 0; j < n; j++) {
+		if (gate[j] != TR_SENT)
+			continue;
+		at[k] = j;
+		out[k++] = pkts[j];
+	}
+	uint16_t sent = k > 0 ? port_tx(i->port, node->worker, out, k) : 0;
+	for (uint16_t j = sent; j < k; j++)
+		gate[at[j]] = TR_DROP(INTERFACE_DROP_TX_FULL);
+	graph_sent(node, sent);
+}
+
+void
+interface_send(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	for (uint16_t j = 0; j < n; j++)
+		gate[j] = send_one(node, pkts[j]);
+	transmit(node, pkts, n, gate);
+}
+
+void
+interface_send_frames(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	for (uint16_t j = 0; j < n; j++)
+		gate[j] = TR_SENT;
+	transmit(node, pkts, n, gate);
+}
+
+static void
+give_up(struct tr_node *node, struct pending *p)
+{
+	for (uint16_t k = 0; k < p->n; k++)
+		node->host->packet_drop(node, p->pkt[k], INTERFACE_DROP_NEIGHBOUR);
+}
+
+static void
+release(struct tr_node *node, struct pending *p, uint64_t link)
+{
+	uint8_t mac[6];
+	memcpy(mac, &link, 6);
+	for (uint16_t k = 0; k < p->n; k++) {
+		if (interface_frame(node->self, p->pkt[k], mac, p->addr.family == 4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6))
+			node->host->emit(node, INTERFACE_FRAME, &p->pkt[k], 1);
+		else
+			node->host->packet_drop(node, p->pkt[k], INTERFACE_DROP_NO_ROOM);
+	}
+}
+
+void
+interface_pending(struct tr_node *node)
+{
+	const struct interface *i = node->self;
+	struct interface_worker *w = node->local;
+	const uint64_t patience = (uint64_t)NEIGHBOUR_RETRY_NS * NEIGHBOUR_TRIES;
+	for (unsigned k = 0; k < w->n_pending;) {
+		struct pending *p = &w->pending[k];
+		struct neighbour *e = neighbour_find(i->neighbours, i->link_id, &p->addr);
+		uint64_t link = e != NULL ? atomic_load_explicit(&e->link, memory_order_acquire) : 0;
+		if (neighbour_state(link) == NEIGHBOUR_RESOLVED) {
+			release(node, p, link);
+		} else if (e == NULL || *node->now - p->since >= patience) {
+			give_up(node, p);
+		} else {
+			if (neighbour_probe(e, *node->now))
+				interface_solicit(node, &p->addr, NULL);
+			k++;
+			continue;
+		}
+		*p = w->pending[--w->n_pending];
+	}
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * IP headers: the checks that every packet passes before a core node believes its header (RFC 1812 §5.2.2 and §5.3.7,
+ * RFC 8200 §4), and small accessors. Worker threads; no state.
+ */
+#pragma once
+
+#include "net/checksum.h"
+
+#include <tailrace/plugin.h>
+
+enum { IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ICMP6 = 58 };
+enum { IPV4_LEN = 20, IPV6_LEN = 40, UDP_LEN = 8 };
+
+enum ip_fault {
+	IP_OK,
+	IP_SHORT,
+	IP_VERSION,
+	IP_HEADER_LENGTH,
+	IP_CHECKSUM,
+	IP_LENGTH,
+	IP_SOURCE,
+	IP_DESTINATION,
+	IP_EXTENSION,
+	IP_FAULTS
+};
+
+/* The drop reasons of a class that checks headers begin with these: reason = fault - 1. */
+#define IP_FAULT_REASONS                                                                                               \
+	{"ip_short", "shorter than an IP header"}, {"ip_version", "neither IPv4 nor IPv6"},                            \
+		{"ip_header_length", "IPv4 header length below 5 words or beyond the packet"},                         \
+		{"ip_checksum", "IPv4 header checksum wrong"},                                                         \
+		{"ip_length", "IP length field beyond the packet"},                                                    \
+		{"ip_source", "source address is multicast, broadcast, loopback or unspecified"},                      \
+		{"ip_destination", "destination address is loopback or unspecified"},                                  \
+		{"ip_extension", "IPv6 extension headers malformed, too many or too long"}
+#define IP_DROP(fault) TR_DROP((fault)-1)
+
+struct ip_view {
+	uint8_t version, ttl;
+	uint8_t l3_len; /* to the upper layer, extension headers included */
+	uint8_t l4;     /* protocol of the upper layer (of the whole datagram, also in a fragment) */
+	bool fragment;  /* a part of a datagram */
+	bool tail;      /* not the first part: no upper-layer header here */
+	uint16_t len;   /* bytes by the IP header: what lies behind is padding */
+};
+
+/* IPv6, after the version was seen to be 6. */
+enum ip_fault ip6_check(const uint8_t *p, uint32_t len, struct ip_view *v);
+
+static inline uint16_t
+get_be16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline void
+put_be16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static inline uint16_t
+get_16(const uint8_t *p) /* as it lies in memory, for checksums */
+{
+	uint16_t v;
+	memcpy(&v, p, 2);
+	return v;
+}
+
+static inline void
+put_16(uint8_t *p, uint16_t v)
+{
+	memcpy(p, &v, 2);
+}
+
+static inline bool
+ip4_source_ok(const uint8_t *a)
+{
+	return a[0] != 0 && a[0] != 127 && a[0] < 224;
+}
+
+static inline enum ip_fault
+ip4_check(const uint8_t *p, uint32_t len, struct ip_view *v)
+{
+	unsigned words = p[0] & 15;
+	if (words < 5 || words * 4 > len)
+		return IP_HEADER_LENGTH;
+	if (csum_ipv4(p, words) != 0)
+		return IP_CHECKSUM;
+	v->len = get_be16(p + 2);
+	if (v->len < words * 4 || v->len > len)
+		return IP_LENGTH;
+	if (!ip4_source_ok(p + 12))
+		return IP_SOURCE;
+	if (p[16] == 0 || p[16] == 127)
+		return IP_DESTINATION;
+	uint16_t frag = get_be16(p + 6);
+	v->version = 4;
+	v->ttl = p[8];
+	v->l3_len = (uint8_t)(words * 4);
+	v->l4 = p[9];
+	v->fragment = (frag & 0x3fff) != 0;
+	v->tail = (frag & 0x1fff) != 0;
+	return IP_OK;
+}
+
+/* Fills `v` when IP_OK. */
+static inline enum ip_fault
+ip_check(const uint8_t *p, uint32_t len, struct ip_view *v)
+{
+	if (len < IPV4_LEN)
+		return IP_SHORT;
+	if (p[0] >> 4 == 4)
+		return ip4_check(p, len, v);
+	if (p[0] >> 4 == 6)
+		return ip6_check(p, len, v);
+	return IP_VERSION;
+}
+
+static inline bool
+ip6_is_unspecified(const uint8_t *a)
+{
+	static const uint8_t zero[16];
+	return memcmp(a, zero, 16) == 0;
+}
+
+static inline bool
+ip6_is_link_local(const uint8_t *a)
+{
+	return a[0] == 0xfe && (a[1] & 0xc0) == 0x80;
+}
+
+/* Source and destination of a checked packet. */
+static inline const uint8_t *
+ip_src(const uint8_t *p)
+{
+	return p + (p[0] >> 4 == 4 ? 12 : 8);
+}
+
+static inline const uint8_t *
+ip_dst(const uint8_t *p)
+{
+	return p + (p[0] >> 4 == 4 ? 16 : 24);
+}
+
+static inline bool
+ip_dst_is_multicast(const uint8_t *p)
+{
+	return p[0] >> 4 == 4 ? p[16] >= 224 : p[24] == 0xff;
+}
+
+/* The traffic class byte: DSCP and ECN. */
+static inline uint8_t
+ip_tos(const uint8_t *p)
+{
+	return p[0] >> 4 == 4 ? p[1] : (uint8_t)(p[0] << 4 | p[1] >> 4);
+}
+
+/* Writes an IPv6 header without addresses. */
+static inline void
+ip6_header(uint8_t *p, uint8_t tos, uint16_t payload, uint8_t next, uint8_t hops)
+{
+	p[0] = (uint8_t)(0x60 | tos >> 4);
+	p[1] = (uint8_t)(tos << 4);
+	p[2] = p[3] = 0;
+	put_be16(p + 4, payload);
+	p[6] = next;
+	p[7] = hops;
+}
+
+/* Writes an IPv4 header without addresses and checksum; DF clear. */
+static inline void
+ip4_header(uint8_t *p, uint8_t tos, uint16_t len, uint16_t id, uint8_t next, uint8_t ttl)
+{
+	p[0] = 0x45;
+	p[1] = tos;
+	put_be16(p + 2, len);
+	put_be16(p + 4, id);
+	memset(p + 6, 0, 2);
+	p[8] = ttl;
+	p[9] = next;
+	memset(p + 10, 0, 2);
+}
+
+/* A datagram for this box: length and checksum of UDP, then metadata for a gate of type udp; trims what lies behind the
+ * datagram. Reasons start at UDP_FAULT_REASONS's place in the class. */
+enum udp_fault { UDP_OK, UDP_FRAGMENT, UDP_LENGTH, UDP_CHECKSUM, UDP_FAULTS };
+#define UDP_FAULT_REASONS                                                                                              \
+	{"udp_fragment", "fragment of a datagram for this box"},                                                       \
+		{"udp_length", "UDP length field wrong"}, {"udp_checksum", "UDP checksum wrong, or absent in IPv6"}
+enum udp_fault udp_accept(struct rte_mbuf *m, const struct ip_view *v);
+
+/* Makes the packet `len` bytes long, at its end. false: no tailroom. */
+static inline bool
+ip_resize(struct rte_mbuf *m, uint16_t len)
+{
+	if (len <= m->data_len)
+		return len == m->data_len || rte_pktmbuf_trim(m, (uint16_t)(m->data_len - len)) == 0;
+	return rte_pktmbuf_append(m, (uint16_t)(len - m->data_len)) != NULL;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "net/neighbour.h"
+
+static uint64_t
+load(const struct neighbour *e)
+{
+	return atomic_load_explicit(&e->link, memory_order_acquire);
+}
+
+static unsigned
+home(const struct neighbours *t, uint32_t link_id, const struct tr_addr *a)
+{
+	uint64_t w[2], h = t->seed ^ link_id;
+	memcpy(w, a->ip, 16);
+	h = (h ^ w[0]) * UINT64_C(0x9e3779b97f4a7c15);
+	h = (h ^ (h >> 32) ^ w[1]) * UINT64_C(0xd6e8feb86659fd93);
+	return (unsigned)(h >> 40) % NEIGHBOURS;
+}
+
+static bool
+is_key(const struct neighbour *e, uint32_t link_id, const struct tr_addr *a)
+{
+	return e->link_id == link_id && tr_addr_eq(&e->addr, a);
+}
+
+struct neighbour *
+neighbour_find(struct neighbours *t, uint32_t link_id, const struct tr_addr *a)
+{
+	unsigned at = home(t, link_id, a);
+	for (unsigned i = 0; i < NEIGHBOUR_PROBE; i++) {
+		struct neighbour *e = &t->entry[(at + i) % NEIGHBOURS];
+		enum neighbour_state s = neighbour_state(load(e));
+		if ((s == NEIGHBOUR_RESOLVED || s == NEIGHBOUR_INCOMPLETE) && is_key(e, link_id, a))
+			return e;
+	}
+	return NULL;
+}
+
+/* Two workers may make an entry for the same key at once; all find the first of them, the other is swept as unheard. */
+struct neighbour *
+neighbour_get(struct neighbours *t, uint32_t link_id, const struct tr_addr *a, uint64_t now)
+{
+	struct neighbour *e = neighbour_find(t, link_id, a);
+	if (e != NULL)
+		return e;
+	unsigned at = home(t, link_id, a);
+	for (unsigned i = 0; i < NEIGHBOUR_PROBE; i++) {
+		e = &t->entry[(at + i) % NEIGHBOURS];
+		uint64_t expected = NEIGHBOUR_FREE;
+		if (!atomic_compare_exchange_strong(&e->link, &expected, neighbour_link((const uint8_t[6]){0}, NEIGHBOUR_CLAIMED)))
+			continue;
+		e->link_id = link_id;
+		e->addr = *a;
+		atomic_store_explicit(&e->confirmed, now, memory_order_relaxed);
+		atomic_store_explicit(&e->probed, 0, memory_order_relaxed);
+		atomic_store_explicit(&e->probes, 0, memory_order_relaxed);
+		atomic_store_explicit(&e->link, neighbour_link((const uint8_t[6]){0}, NEIGHBOUR_INCOMPLETE), memory_order_release);
+		return e;
+	}
+	return NULL;
+}
+
+void
+neighbour_learn(struct neighbour *e, const uint8_t mac[6], uint64_t now)
+{
+	uint64_t old = load(e), link = neighbour_link(mac, NEIGHBOUR_RESOLVED);
+	do {
+		if (neighbour_state(old) != NEIGHBOUR_RESOLVED && neighbour_state(old) != NEIGHBOUR_INCOMPLETE)
+			return;
+	} while (old != link && !atomic_compare_exchange_weak(&e->link, &old, link));
+	atomic_store_explicit(&e->confirmed, now, memory_order_relaxed);
+	atomic_store_explicit(&e->probes, 0, memory_order_relaxed);
+}
+
+bool
+neighbour_probe(struct neighbour *e, uint64_t now)
+{
+	uint64_t last = atomic_load_explicit(&e->probed, memory_order_relaxed);
+	if ((last != 0 && now - last < NEIGHBOUR_RETRY_NS) ||
+	    atomic_load_explicit(&e->probes, memory_order_relaxed) >= NEIGHBOUR_TRIES)
+		return false;
+	if (!atomic_compare_exchange_strong(&e->probed, &last, now))
+		return false;
+	atomic_fetch_add_explicit(&e->probes, 1, memory_order_relaxed);
+	return true;
+}
+
+bool
+neighbour_failed(struct neighbour *e, uint64_t now)
+{
+	return atomic_load_explicit(&e->probes, memory_order_relaxed) >= NEIGHBOUR_TRIES &&
+	       now - atomic_load_explicit(&e->probed, memory_order_relaxed) >= NEIGHBOUR_RETRY_NS;
+}
+
+static void
+reuse(void *entry)
+{
+	struct neighbour *e = entry;
+	atomic_store_explicit(&e->link, NEIGHBOUR_FREE, memory_order_release);
+}
+
+void
+neighbour_kill(struct neighbour *e, const struct tr_host *host, struct tr_instance *instance)
+{
+	uint64_t old = load(e);
+	do {
+		if (neighbour_state(old) != NEIGHBOUR_RESOLVED && neighbour_state(old) != NEIGHBOUR_INCOMPLETE)
+			return;
+	} while (!atomic_compare_exchange_weak(&e->link, &old, (uint64_t)NEIGHBOUR_DEAD << 48));
+	host->defer(instance, reuse, e);
+}
+
+void
+neighbour_sweep(struct neighbours *t, unsigned from, unsigned n, uint64_t now, const struct tr_host *host,
+	struct tr_instance *instance)
+{
+	for (unsigned i = from; i < from + n; i++) {
+		struct neighbour *e = &t->entry[i % NEIGHBOURS];
+		enum neighbour_state s = neighbour_state(load(e));
+		uint64_t heard = atomic_load_explicit(&e->confirmed, memory_order_relaxed), limit = NEIGHBOUR_EXPIRE_NS;
+		if (s == NEIGHBOUR_INCOMPLETE)
+			limit = (uint64_t)NEIGHBOUR_RETRY_NS * (NEIGHBOUR_TRIES + 1);
+		else if (s != NEIGHBOUR_RESOLVED)
+			continue;
+		if (neighbour_failed(e, now) || (now > heard && now - heard > limit))
+			neighbour_kill(e, host, instance);
+	}
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * path: carries a transport's payload to its endpoint. Gate 0 wraps it into UDP and IP here; other kinds of endpoint
+ * (a DERP region, a peer relay) are gates of their own, chosen by the endpoint.
+ *
+ * The source address may be unspecified: then the interface that sends fills in its own and corrects the checksum.
+ */
+#include "engine.h"
+#include "net/classes.h"
+#include "net/interface.h"
+#include "net/ip.h"
+
+#include <stdlib.h>
+
+enum { PATH_UDP }; /* out gates; others follow */
+enum { PATH_DROP_NO_ENDPOINT, PATH_DROP_NO_GATE, PATH_DROP_TOO_BIG, PATH_DROP_NO_HEADROOM };
+
+struct path {
+	uint16_t gates;
+	bool offload; /* the port behind gate udp computes UDP checksums */
+};
+
+struct path_worker {
+	_Alignas(64) uint16_t id; /* of IPv4 headers: fragments of different datagrams must differ (RFC 6864) */
+};
+
+static void
+udp_header(uint8_t *udp, const struct tr_endpoint *e, uint16_t len)
+{
+	put_be16(udp, e->local_port);
+	put_be16(udp + 2, e->remote_port);
+	put_be16(udp + 4, len);
+	put_16(udp + 6, 0);
+}
+
+static uint16_t
+wrap4(struct path_worker *w, struct rte_mbuf *m, struct tr_meta *meta)
+{
+	const struct tr_endpoint *e = &meta->endpoint;
+	uint8_t *p = (uint8_t *)rte_pktmbuf_prepend(m, IPV4_LEN + UDP_LEN);
+	if (p == NULL)
+		return TR_DROP(PATH_DROP_NO_HEADROOM);
+	ip4_header(p, meta->tos, m->data_len, w->id++, IP_UDP, 64);
+	memcpy(p + 12, e->local, 4);
+	memcpy(p + 16, e->remote, 4);
+	put_16(p + 10, csum_ipv4(p, 5));
+	udp_header(p + IPV4_LEN, e, (uint16_t)(m->data_len - IPV4_LEN)); /* checksum 0: none (RFC 768) */
+	meta->l3_len = IPV4_LEN;
+	return PATH_UDP;
+}
+
+static uint16_t
+wrap6(const struct path *path, struct rte_mbuf *m, struct tr_meta *meta)
+{
+	const struct tr_endpoint *e = &meta->endpoint;
+	uint8_t *p = (uint8_t *)rte_pktmbuf_prepend(m, IPV6_LEN + UDP_LEN), *udp = p + IPV6_LEN;
+	if (p == NULL)
+		return TR_DROP(PATH_DROP_NO_HEADROOM);
+	uint16_t len = (uint16_t)(m->data_len - IPV6_LEN);
+	ip6_header(p, meta->tos, len, IP_UDP, 64);
+	memcpy(p + 8, e->local, 16);
+	memcpy(p + 24, e->remote, 16);
+	udp_header(udp, e, len);
+	meta->l3_len = IPV6_LEN;
+	if (path->offload) {
+		m->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM | RTE_MBUF_F_TX_IPV6;
+	} else {
+		uint16_t sum = csum_l4(p, IP_UDP, udp, len);
+		put_16(udp + 6, sum == 0 ? 0xffff : sum);
+	}
+	return PATH_UDP;
+}
+
+static uint16_t
+send(const struct path *path, struct path_worker *w, struct rte_mbuf *m)
+{
+	struct tr_meta *meta = tr_meta(m);
+	const struct tr_endpoint *e = &meta->endpoint;
+	uint16_t verdict;
+	if (e->family == 0)
+		return TR_DROP(PATH_DROP_NO_ENDPOINT);
+	if (e->mtu != 0 && m->data_len > e->mtu)
+		return TR_DROP(PATH_DROP_TOO_BIG);
+	if (e->gate != PATH_UDP)
+		return e->gate < path->gates ? e->gate : TR_DROP(PATH_DROP_NO_GATE);
+	verdict = e->family == 4 ? wrap4(w, m, meta) : wrap6(path, m, meta);
+	meta->l4 = IP_UDP;
+	meta->flags = TR_META_OWN;
+	return verdict;
+}
+
+static void
+path_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	for (uint16_t i = 0; i < n; i++)
+		gate[i] = send(node->self, node->local, pkts[i]);
+}
+
+static void *
+path_create(struct tr_instance *instance, const struct tr_host *host, const void *options)
+{
+	const struct plan_instance *me = instance->plan_instance;
+	struct path *path = calloc(1, sizeof(*path));
+	if (path == NULL || me->n_out > UINT8_MAX + 1) {
+		host->fail(instance, path == NULL ? "out of memory" : "more than 256 gates");
+		free(path);
+		return NULL;
+	}
+	path->gates = (uint16_t)me->n_out;
+	path->offload = interface_csum_offload(&instance->plan->instance[me->out[PATH_UDP].to]);
+	return path;
+}
+
+static void *
+path_worker_init(void *self, uint16_t worker)
+{
+	struct path_worker *w = aligned_alloc(64, sizeof(*w));
+	if (w != NULL)
+		*w = (struct path_worker){.id = (uint16_t)(worker * 0x4000)};
+	return w;
+}
+
+static void
+path_worker_fini(struct tr_node *node)
+{
+	free(node->local);
+}
+
+static void
+path_destroy(void *self)
+{
+	free(self);
+}
+
+static const struct tr_option path_options[] = {{0}};
+static const struct tr_in_gate path_in[] = {{"in", TR_TYPE_ENDPOINT, .process = path_process, .trace = trace_endpoint,
+						    .doc = "a payload and the endpoint that it goes to"},
+	{0}};
+static const struct tr_out_gate path_out[] = {
+	[PATH_UDP] = {"udp", TR_TYPE_IP, .writes = TR_META_L3, .doc = "payload in UDP over IPv4 or IPv6"},
+	{"*", TR_TYPE_ENDPOINT, TR_GATE_DYNAMIC, .doc = "another kind of endpoint"},
+	{0},
+};
+static const struct tr_drop_reason path_drops[] = {
+	[PATH_DROP_NO_ENDPOINT] = {"no_endpoint", "the packet names no endpoint"},
+	[PATH_DROP_NO_GATE] = {"no_gate", "the endpoint's kind is not linked"},
+	[PATH_DROP_TOO_BIG] = {"too_big", "larger than the endpoint's path carries"},
+	[PATH_DROP_NO_HEADROOM] = {"no_headroom", "no room for the outer headers"},
+	{0},
+};
+static const struct tr_counter path_counters[] = {{0}};
+
+const struct tr_class class_path = {
+	.name = "path",
+	.summary = "Carries payloads to endpoints: UDP over IPv4 and IPv6, or another kind's gate",
+	.options = path_options,
+	.in = path_in,
+	.out = path_out,
+	.drops = path_drops,
+	.counters = path_counters,
+	.create = path_create,
+	.worker_init = path_worker_init,
+	.worker_fini = path_worker_fini,
+	.destroy = path_destroy,
+};
