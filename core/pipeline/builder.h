@@ -50,3 +50,7 @@ const struct cfg_node *plan_flagged_node(const struct plan_instance *i, enum tr_
 
 /* routes.c */
 void plan_check_routes(struct builder *b);
+
+/* diff_netmap.c */
+typedef void plan_act(struct plan_diff *d, enum plan_verb verb, int32_t from, int32_t to, const char *format, ...);
+void plan_diff_netmap(const struct plan *from, const struct plan *to, struct plan_diff *out, plan_act *act);
