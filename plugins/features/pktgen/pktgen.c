@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "pktgen.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <tailrace/show.h>
+#include <tailrace/udp.h>
+
+/* ---- Worker ---- */
+
+static uint32_t
+pktgen_poll(struct tr_node *node)
+{
+	struct pktgen *g = node->self;
+
+	if (node->worker != 0)
+		return 0;
+	sessions_tick(node, g, *node->now);
+	return traffic_out(node, g, *node->now);
+}
+
+static void
+cipher_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	if (node->worker == 0) {
+		traffic_in(node, node->self, pkts, n, gate);
+		return;
+	}
+	for (uint16_t i = 0; i < n; i++) {
+		tr_meta(pkts[i])->peer = TR_NO_PEER; /* which worker 0 owns */
+		gate[i] = OUT_OWN_CIPHER;
+	}
+}
+
+static void
+own_cipher_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	traffic_in(node, node->self, pkts, n, gate);
+}
+
+static void
+plain_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	if (node->worker == 0) {
+		plain_in(node, node->self, pkts, n, gate);
+		return;
+	}
+	for (uint16_t i = 0; i < n; i++) {
+		tr_meta(pkts[i])->peer = TR_NO_PEER;
+		gate[i] = OUT_OWN_PLAIN;
+	}
+}
+
+static void
+own_plain_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	plain_in(node, node->self, pkts, n, gate);
+}
+
+/* ---- Lifecycle ---- */
+
+static void
+pktgen_reconfigure(void *self, const void *options)
+{
+	struct pktgen *g = self;
+	const struct options *o = options;
+
+	atomic_store_explicit(&g->rate, o->rate, memory_order_relaxed);
+	atomic_store_explicit(&g->size, o->size, memory_order_relaxed);
+	atomic_store_explicit(&g->mode, o->direction, memory_order_relaxed);
+}
+
+static bool
+pktgen_check(const void *options, char *text, size_t size)
+{
+	const struct options *o = options;
+
+	if (o->inside.family != o->sink.family) {
+		snprintf(text, size, "inside and sink are of different families");
+		return false;
+	}
+	if (o->size < PROBE_MIN(o->inside.family)) {
+		snprintf(text, size, "size is below %u: no room for the headers and what is measured",
+			PROBE_MIN(o->inside.family));
+		return false;
+	}
+	if (o->size > o->mtu) {
+		snprintf(text, size, "size is above mtu");
+		return false;
+	}
+	return true;
+}
+
+static void *
+pktgen_create(struct tr_instance *instance, const struct tr_host *host, const void *options)
+{
+	const struct options *o = options;
+	struct pktgen *g = calloc(1, sizeof(*g));
+
+	if (g)
+		g->session = calloc(o->sessions, sizeof(*g->session));
+	if (!g || !g->session) {
+		host->fail(instance, "out of memory for %lu sessions", (unsigned long)o->sessions);
+		free(g);
+		return NULL;
+	}
+	g->host = host;
+	g->instance = instance;
+	g->o = *o;
+	g->gateway.family = o->target.addr.family;
+	g->gateway.remote_port = o->target.port;
+	memcpy(g->gateway.remote, o->target.addr.ip, sizeof(g->gateway.remote));
+	g->jitter = o->seed;
+	pktgen_reconfigure(g, options);
+	if (o->autostart)
+		g->wanted_run = g->runs = 1;
+	return g;
+}
+
+static void
+pktgen_destroy(void *self)
+{
+	struct pktgen *g = self;
+
+	g->host->crypto->wipe(g->session, g->o.sessions * sizeof(*g->session));
+	g->host->crypto->wipe(&g->o, sizeof(g->o));
+	free(g->session);
+	free(g);
+}
+
+/* ---- Operator ---- */
+
+static const char *const mode_names[] = {"up", "down", "both", "through", NULL};
+
+static void
+show_meter(const struct meter *m, const char *name, struct tr_show *out)
+{
+	static const struct {
+		const char *name;
+		double share;
+	} latency[] = {{"p50_ns", 0.5}, {"p90_ns", 0.9}, {"p99_ns", 0.99}, {"p999_ns", 0.999}};
+
+	if (meter_get(&m->sent) == 0 && meter_get(&m->received) == 0)
+		return;
+	out->begin(out, name);
+	out->uint(out, "lost", meter_lost(m));
+	out->uint(out, "sent", meter_get(&m->sent));
+	out->uint(out, "received", meter_get(&m->received));
+	out->uint(out, "duplicates", meter_get(&m->duplicates));
+	out->uint(out, "reordered", meter_get(&m->reordered));
+	out->uint(out, "too_old", meter_get(&m->too_old));
+	out->uint(out, "longest_gap_ns", meter_get(&m->longest_gap));
+	out->begin(out, "latency");
+	for (size_t i = 0; i < sizeof(latency) / sizeof(*latency); i++)
+		out->uint(out, latency[i].name, meter_latency(m, latency[i].share));
+	out->uint(out, "max_ns", meter_get(&m->latency_max));
+	out->end(out);
+	out->end(out);
+}
+
+static void
+show_run(struct pktgen *g, struct tr_show *out)
+{
+	static const char *const names[DIRECTIONS] = {"up", "down", "through"};
+
+	out->flag(out, "running", meter_get(&g->running) != 0);
+	out->uint(out, "duration_ns", meter_get(&g->run_ns));
+	out->uint(out, "sender_late_max_ns", meter_get(&g->late_max));
+	out->uint(out, "counters_seen_twice", meter_get(&g->counter_twice));
+	out->uint(out, "counters_too_old", meter_get(&g->counter_old));
+	for (int d = 0; d < DIRECTIONS; d++)
+		show_meter(&g->meter[d], names[d], out);
+}
+
+static void
+pktgen_show(void *self, struct tr_show *out)
+{
+	struct pktgen *g = self;
+
+	out->uint(out, "sessions", g->o.sessions);
+	out->uint(out, "sessions_up", meter_get(&g->up));
+	out->text(out, "direction", mode_names[atomic_load_explicit(&g->mode, memory_order_relaxed)]);
+	out->uint(out, "rate", meter_get(&g->rate));
+	out->uint(out, "size", meter_get(&g->size));
+	show_run(g, out);
+}
+
+static int
+command_start(void *self, int argc, char *const *argv, struct tr_show *out)
+{
+	struct pktgen *g = self;
+	char *end = NULL;
+	double seconds = argc > 0 ? strtod(argv[0], &end) : 0;
+
+	if (argc > 1 || (end && (*end || end == argv[0])) || !(seconds >= 0 && seconds < 1e6)) {
+		out->error(out, "start [SECONDS]");
+		return -EINVAL;
+	}
+	atomic_store_explicit(&g->stop_after, (uint64_t)(seconds * SECOND), memory_order_relaxed);
+	if (++g->runs == 0)
+		g->runs = 1;
+	atomic_store_explicit(&g->wanted_run, g->runs, memory_order_release);
+	out->uint(out, "run", g->runs);
+	return 0;
+}
+
+static int
+command_stop(void *self, int argc, char *const *argv, struct tr_show *out)
+{
+	struct pktgen *g = self;
+
+	atomic_store_explicit(&g->wanted_run, 0, memory_order_release);
+	show_run(g, out);
+	return 0;
+}
+
+static int
+command_report(void *self, int argc, char *const *argv, struct tr_show *out)
+{
+	show_run(self, out);
+	return 0;
+}
+
+static int
+command_peers(void *self, int argc, char *const *argv, struct tr_show *out)
+{
+	struct pktgen *g = self;
+	uint8_t secret[32], public_key[32];
+
+	out->list(out, "peers");
+	for (uint32_t n = 0; n < g->o.sessions && n < 1000; n++) {
+		struct tr_addr inside = probe_address(&g->o.inside, n);
+		session_secret(g->host->crypto, g->o.seed, n, secret);
+		g->host->crypto->public_key(public_key, secret);
+		out->begin(out, NULL);
+		out->key(out, "public_key", public_key);
+		out->addr(out, "address", &inside);
+		out->end(out);
+	}
+	out->end(out);
+	g->host->crypto->wipe(secret, sizeof(secret));
+	return 0;
+}
+
+static const struct tr_command commands[] = {
+	{"start", "[SECONDS]", "Begins a measurement from zero; without SECONDS it runs until stop.", command_start},
+	{"stop", "", "Stops the sender and reports; packets under way count as lost until the next report.", command_stop},
+	{"report", "", "What the current or last measurement counted.", command_report},
+	{"peers", "", "Public keys and addresses of the first 1,000 sessions, for the gateway's netmap.", command_peers},
+	{0},
+};
+
+/* ---- The tables ---- */
+
+#define OPTION(field) .offset = offsetof(struct options, field)
+
+static const struct tr_option options[] = {
+	{.key = "target", .type = TR_OPT_SOCKADDR, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED, .def = ":51820",
+		OPTION(target), .doc = "Where the gateway listens."},
+	{.key = "public_key", .type = TR_OPT_KEY, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED, OPTION(public_key),
+		.doc = "The gateway's public key."},
+	{.key = "preshared_key", .type = TR_OPT_SECRET, .change = TR_RECREATE, OPTION(preshared_key),
+		.doc = "Preshared key of every session."},
+	{.key = "port", .type = TR_OPT_UINT, .change = TR_RECREATE, .min = 1, .max = 65535, .def = "20000", OPTION(port),
+		.doc = "UDP port of the first session; each has the next one, and after 65535 they begin here again."},
+	{.key = "sessions", .type = TR_OPT_UINT, .change = TR_RECREATE, .min = 1, .max = 200000, .def = "1",
+		OPTION(sessions), .doc = "How many identities, each with its own key and session."},
+	{.key = "seed", .type = TR_OPT_UINT, .change = TR_RECREATE, .def = "1", OPTION(seed),
+		.doc = "All private keys are derived from it. They are for tests only: whoever knows the seed knows them."},
+	{.key = "inside", .type = TR_OPT_ADDR, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED, OPTION(inside),
+		.doc = "Address of the first session inside the tunnel; each has the next one."},
+	{.key = "sink", .type = TR_OPT_ADDR, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED, OPTION(sink),
+		.doc = "Address behind the gateway that up packets go to and down packets come from."},
+	{.key = "initiate", .type = TR_OPT_BOOL, .change = TR_RECREATE, .def = "true", OPTION(initiate),
+		.doc = "Whether sessions are opened by us; else we wait for the gateway's initiations."},
+	{.key = "open_rate", .type = TR_OPT_UINT, .unit = TR_UNIT_PER_SEC, .change = TR_RECREATE, .min = 1, .max = 1000000,
+		.def = "1k", OPTION(open_rate), .doc = "Initiations sent per second."},
+	{.key = "mtu", .type = TR_OPT_UINT, .change = TR_RECREATE, .min = 576, .max = 1920, .def = "1420", OPTION(mtu),
+		.doc = "Largest packet inside the tunnel: padding ends there."},
+	{.key = "direction", .type = TR_OPT_ENUM, .change = TR_LIVE, .names = mode_names, .def = "up", OPTION(direction),
+		.doc = "up: sealed here, expected at the plain gate. down: the reverse. both: in turn. through: from each session "
+		       "to the next."},
+	{.key = "rate", .type = TR_OPT_UINT, .unit = TR_UNIT_PER_SEC, .change = TR_LIVE, .min = 1, .max = 100000000,
+		.def = "1k", OPTION(rate), .doc = "Packets sent per second, over all sessions."},
+	{.key = "size", .type = TR_OPT_UINT, .unit = TR_UNIT_BYTES, .change = TR_LIVE, .min = 64, .max = 1920, .def = "512",
+		OPTION(size), .doc = "Length of the packets inside the tunnel, IP header included."},
+	{.key = "autostart", .type = TR_OPT_BOOL, .change = TR_RECREATE, .def = "false", OPTION(autostart),
+		.doc = "Begin to send at once, without the start command."},
+	{0},
+};
+
+static const struct tr_in_gate in_gates[] = {
+	[IN_CIPHER] = {.name = "cipher", .type = TR_TYPE_UDP, .process = cipher_process,
+		.doc = "WireGuard datagrams to any of the sessions' ports."},
+	[IN_PLAIN] = {.name = "plain", .type = TR_TYPE_ANY, .process = plain_process,
+		.doc = "Up packets as they come out of the gateway; links of type ip and udp."},
+	[IN_OWN_CIPHER] = {.name = "own_cipher", .type = TR_TYPE_UDP, .flags = TR_GATE_INTERNAL, .process = own_cipher_process,
+		.doc = "The same on the one worker that keeps the books."},
+	[IN_OWN_PLAIN] = {.name = "own_plain", .type = TR_TYPE_IP, .flags = TR_GATE_INTERNAL, .process = own_plain_process,
+		.doc = "The same on the one worker that keeps the books."},
+	{0},
+};
+
+static const struct tr_out_gate out_gates[] = {
+	[OUT_CIPHER] = {.name = "cipher", .type = TR_TYPE_ENDPOINT, .writes = TR_META_ENDPOINT,
+		.doc = "WireGuard messages to the gateway."},
+	[OUT_PLAIN] = {.name = "plain", .type = TR_TYPE_IP, .flags = TR_GATE_OPTIONAL,
+		.writes = TR_META_L3 | TR_META_NEXT_HOP, .doc = "Down packets, in clear, towards the gateway's other side."},
+	[OUT_OWN_CIPHER] = {.name = "own_cipher", .type = TR_TYPE_UDP, .flags = TR_GATE_INTERNAL | TR_GATE_BY_PEER,
+		.doc = "To the worker that keeps the books."},
+	[OUT_OWN_PLAIN] = {.name = "own_plain", .type = TR_TYPE_IP, .flags = TR_GATE_INTERNAL | TR_GATE_BY_PEER,
+		.doc = "To the worker that keeps the books."},
+	{0},
+};
+
+static const struct tr_drop_reason drops[] = {
+	[DROP_RECEIVED] = {"received", "Took part in the handshake or was measured: the normal end of a packet here."},
+	[DROP_MALFORMED] = {"malformed", "No WireGuard message, or of a wrong length."},
+	[DROP_UNKNOWN] = {"unknown", "For no session of ours, or for one that is over."},
+	[DROP_FORGED] = {"forged", "A MAC or tag is wrong."},
+	[DROP_REPLAY] = {"replay", "Its counter was seen before under this receiver index, or is too old to tell."},
+	[DROP_BUSY] = {"busy", "A handshake message that came while no job was free, or one of this session was under way."},
+	[DROP_NO_ROOM] = {"no_room", "The packet pool's buffers are too small for the configured size."},
+	{0},
+};
+
+static const struct tr_counter counters[] = {
+	[INITIATIONS] = {"initiations", "Initiations sent."},
+	[RESPONSES] = {"responses", "The gateway's initiations answered."},
+	[COOKIES] = {"cookies", "Cookie replies taken."},
+	[SESSIONS] = {"sessions", "Keypairs made, in either role."},
+	[KEEPALIVES] = {"keepalives", "Keepalives sent."},
+	[OTHER] = {"other", "Authentic or plain packets that are none of ours."},
+	[STALE] = {"stale", "Packets of an earlier measurement."},
+	[NO_PACKET] = {"no_packet", "Not sent: the packet pool was empty."},
+	[NO_SESSION] = {"no_session", "Not sent: no session was up."},
+	{0},
+};
+
+static const struct tr_class pktgen_class = {
+	.name = "pktgen",
+	.summary = "Test peer: many WireGuard identities, an open-loop sender, a receiver that keeps books",
+	.options = options,
+	.options_size = sizeof(struct options),
+	.in = in_gates,
+	.out = out_gates,
+	.drops = drops,
+	.counters = counters,
+	.commands = commands,
+	.create = pktgen_create,
+	.reconfigure = pktgen_reconfigure,
+	.destroy = pktgen_destroy,
+	.check = pktgen_check,
+	.poll = pktgen_poll,
+	.show = pktgen_show,
+};
+
+static const struct tr_class *const classes[] = {&pktgen_class, NULL};
+
+TR_PLUGIN(.name = "pktgen", .version = TR_VERSION, .summary = "Test peer and traffic generator", .classes = classes);
