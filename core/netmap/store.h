@@ -28,6 +28,7 @@ struct netmap_table *netmap_table(const char *interface); /* made on first use *
 struct netmap_events {
 	void (*event)(void *arg, struct netmap_table *t, enum tr_peer_event e, uint32_t peer);
 	void *arg;
+	void (*retired)(void *arg, uint32_t peer); /* may be NULL: grace period over, zero the blocks: the id is free now */
 };
 void netmap_subscribe(const struct netmap_events *e);
 void netmap_released(uint32_t peer);
@@ -55,6 +56,10 @@ void path_get(const uint32_t *peer, uint16_t n, struct tr_endpoint *out); /* own
 void path_read(uint32_t peer, struct tr_endpoint *out, uint64_t *session); /* other threads: consistent copy */
 void path_set(uint32_t peer, const struct tr_endpoint *e, uint64_t wall_ns); /* owner worker */
 void path_session(uint32_t peer, uint64_t wall_ns);                           /* owner worker */
-/* Once a second: writes endpoints and session times that changed to the state file. 0 or -errno (kept dirty). */
+/* Owner worker, on TR_PEER_CHANGED: takes the configured endpoint if somebody has set one since (also to the same value:
+ * `wg set` undoes roaming). New peers need no call: their path begins with the saved or the configured endpoint. */
+void path_adopt(uint32_t peer);
+/* Once a second: a thread of the netmap writes the endpoints and session times that changed. Never blocks. Returns how
+ * the last write ended: 0 or -errno (what it could not write stays dirty and is tried again). */
 int netmap_save(void);
 const char *netmap_problem(void); /* NULL, or "state file: No space left on device (retrying)" */

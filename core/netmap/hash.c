@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "hash.h"
+
+#include <sodium.h>
+#include <sys/mman.h>
+
+static char dead; /* what a slot holds after a removal: readers go on past it */
+
+static size_t
+start(const struct hash *h, const void *key, size_t len)
+{
+	uint64_t x;
+	crypto_shorthash((unsigned char *)&x, key, len, h->key);
+	return x & h->mask;
+}
+
+static void *
+load(const struct hash *h, size_t i)
+{
+	return atomic_load_explicit(&h->slot[i & h->mask], memory_order_acquire);
+}
+
+bool
+hash_init(struct hash *h, size_t max, bool (*same)(const void *item, const void *key, size_t len))
+{
+	size_t slots = 64;
+
+	while (slots < 2 * max)
+		slots *= 2;
+	*h = (struct hash){.mask = slots - 1, .max = max, .same = same};
+	void *p = mmap(NULL, slots * sizeof(void *), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		-1, 0);
+	if (p == MAP_FAILED)
+		return false;
+	h->slot = p;
+	randombytes_buf(h->key, sizeof(h->key));
+	return true;
+}
+
+void
+hash_fini(struct hash *h)
+{
+	if (h->slot)
+		munmap((void *)h->slot, (h->mask + 1) * sizeof(void *));
+	h->slot = NULL;
+}
+
+bool
+hash_add(struct hash *h, void *item, const void *key, size_t len)
+{
+	size_t i = start(h, key, len);
+
+	if (h->used == h->max)
+		return false;
+	while (load(h, i) && load(h, i) != &dead)
+		i++;
+	atomic_store_explicit(&h->slot[i & h->mask], item, memory_order_release);
+	h->used++;
+	return true;
+}
+
+void
+hash_del(struct hash *h, const void *item, const void *key, size_t len)
+{
+	size_t i = start(h, key, len);
+
+	while (load(h, i) != item) {
+		if (!load(h, i))
+			return;
+		i++;
+	}
+	h->used--;
+	if (load(h, i + 1)) {
+		atomic_store_explicit(&h->slot[i & h->mask], &dead, memory_order_release);
+		return;
+	}
+	/* Last of its chain: nobody looks beyond it, so it and the dead before it become empty again. */
+	do
+		atomic_store_explicit(&h->slot[i & h->mask], NULL, memory_order_release);
+	while (load(h, --i) == &dead);
+}
+
+void *
+hash_find(const struct hash *h, const void *key, size_t len)
+{
+	for (size_t i = start(h, key, len), end = i + h->mask + 1; i < end; i++) {
+		void *item = load(h, i);
+		if (!item)
+			return NULL;
+		if (item != &dead && h->same(item, key, len))
+			return item;
+	}
+	return NULL;
+}

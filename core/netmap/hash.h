@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A hash set of pointers: one writer (control thread), any number of readers without locks under rcu.h. Fixed size, in
+ * pages touched only when used: it never moves, so a reader never waits and an insertion never rehashes.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct hash {
+	_Atomic(void *) *slot;
+	size_t mask, used, max;
+	uint8_t key[16]; /* SipHash: keys may come from strangers */
+	bool (*same)(const void *item, const void *key, size_t len);
+};
+
+bool hash_init(struct hash *h, size_t max, bool (*same)(const void *item, const void *key, size_t len));
+void hash_fini(struct hash *h);
+bool hash_add(struct hash *h, void *item, const void *key, size_t len); /* not there yet; false: full */
+void hash_del(struct hash *h, const void *item, const void *key, size_t len);
+void *hash_find(const struct hash *h, const void *key, size_t len); /* any reader */

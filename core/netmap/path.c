@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The path in use of each peer, and paths.bin, which outlives the process: slots of 128 bytes by peer id, each with its
+ * key and a checksum, so that what has changed is written in place. A thread of its own writes: neither control nor a
+ * worker ever waits for a disk. Not synced record by record: after a power failure an endpoint may be an old one.
+ */
+#include "internal.h"
+
+#include "../control/rcu.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_NAME "paths.bin"
+#define WORDS (sizeof(struct tr_endpoint) / sizeof(uint64_t))
+#define SLOTS 64 /* ids of one word of the dirty map: written together */
+#define SECOND 1000000000ull
+#define RESUME (180 * SECOND)
+
+/* Written by the peer's owner worker only; one cache line. seq is odd while it is being written. */
+struct path {
+	_Atomic uint32_t seq;
+	uint32_t serial; /* owner: endpoint_serial of the record that was taken last */
+	_Atomic uint64_t word[WORDS];
+	_Atomic uint64_t session; /* Unix ns of the last one's begin */
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct path) == 64, "one cache line");
+
+struct slot {
+	char interface[NETMAP_NAME_MAX];
+	uint8_t key[32];
+	struct tr_endpoint endpoint;
+	uint64_t session, reserved, check;
+};
+_Static_assert(sizeof(struct slot) == 128, "layout of the file");
+
+static const struct slot head = {.interface = "tailrace paths 1"};
+
+static struct path *paths;
+static _Atomic uint64_t *dirty; /* a bit per peer */
+static size_t map_bytes;
+
+static struct { /* the file; the thread's once it runs */
+	char *path, *tmp;
+	int fd;
+	uint32_t words; /* of the dirty map */
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool running, wanted, stop;
+	_Atomic int error;
+} file = {.fd = -1};
+
+static struct slot *saved; /* of the run before, sorted, until the first save */
+static size_t n_saved;
+
+/* ---- Records ---- */
+
+static void
+mark(uint32_t peer)
+{
+	_Atomic uint64_t *w = &dirty[peer / 64];
+	uint64_t bit = 1ull << (peer % 64);
+
+	if (!(atomic_load_explicit(w, memory_order_relaxed) & bit))
+		atomic_fetch_or_explicit(w, bit, memory_order_release);
+}
+
+static void
+put(struct path *p, const struct tr_endpoint *e, uint64_t session)
+{
+	uint32_t seq = atomic_load_explicit(&p->seq, memory_order_relaxed);
+	uint64_t word[WORDS];
+
+	memcpy(word, e, sizeof(word));
+	atomic_store_explicit(&p->seq, seq + 1, memory_order_relaxed);
+	for (unsigned i = 0; i < WORDS; i++) /* release: whoever reads one of these sees that seq is odd */
+		atomic_store_explicit(&p->word[i], word[i], memory_order_release);
+	atomic_store_explicit(&p->session, session, memory_order_release);
+	atomic_store_explicit(&p->seq, seq + 2, memory_order_release);
+}
+
+void
+path_read(uint32_t peer, struct tr_endpoint *out, uint64_t *session)
+{
+	const struct path *p = &paths[peer];
+	uint64_t word[WORDS], s;
+	uint32_t before, after;
+
+	do {
+		before = atomic_load_explicit(&p->seq, memory_order_acquire);
+		for (unsigned i = 0; i < WORDS; i++)
+			word[i] = atomic_load_explicit(&p->word[i], memory_order_acquire);
+		s = atomic_load_explicit(&p->session, memory_order_acquire);
+		after = atomic_load_explicit(&p->seq, memory_order_relaxed);
+	} while (before != after || before % 2);
+	memcpy(out, word, sizeof(word));
+	if (session)
+		*session = s;
+}
+
+void
+path_get(const uint32_t *peer, uint16_t n, struct tr_endpoint *out)
+{
+	for (uint16_t i = 0; i < n; i++)
+		__builtin_prefetch(&paths[peer[i]]);
+	for (uint16_t i = 0; i < n; i++)
+		path_read(peer[i], &out[i], NULL);
+}
+
+void
+path_set(uint32_t peer, const struct tr_endpoint *e, uint64_t wall_ns)
+{
+	struct path *p = &paths[peer];
+
+	(void)wall_ns;
+	put(p, e, atomic_load_explicit(&p->session, memory_order_relaxed));
+	mark(peer);
+}
+
+void
+path_session(uint32_t peer, uint64_t wall_ns)
+{
+	struct tr_endpoint e;
+
+	path_read(peer, &e, NULL);
+	put(&paths[peer], &e, wall_ns);
+	mark(peer);
+}
+
+void
+path_adopt(uint32_t peer)
+{
+	const struct record *r = atomic_load_explicit(&nm.peer[peer], memory_order_acquire);
+
+	if (!r || paths[peer].serial == r->endpoint_serial)
+		return;
+	paths[peer].serial = r->endpoint_serial;
+	if (r->peer.endpoint.family)
+		path_set(peer, &r->peer.endpoint, 0);
+}
+
+static int
+slot_compare(const void *a, const void *b)
+{
+	return memcmp(a, b, offsetof(struct slot, endpoint));
+}
+
+void
+path_begin(struct netmap_table *t, const struct record *r)
+{
+	struct slot want = {0};
+	struct tr_endpoint e = r->peer.endpoint;
+	uint64_t session = 0;
+
+	strcpy(want.interface, t->name);
+	memcpy(want.key, r->peer.public_key, 32);
+	const struct slot *s = n_saved ? bsearch(&want, saved, n_saved, sizeof(want), slot_compare) : NULL;
+	if (s) {
+		struct timespec now;
+		clock_gettime(CLOCK_REALTIME, &now);
+		session = s->session;
+		/* A configured endpoint yields only to one that was in use a moment ago. */
+		if (!e.family || session + RESUME > (uint64_t)now.tv_sec * SECOND)
+			e = s->endpoint;
+	}
+	paths[r->peer.id].serial = r->endpoint_serial;
+	put(&paths[r->peer.id], &e, session);
+	if (s)
+		mark(r->peer.id);
+}
+
+void
+path_end(uint32_t peer)
+{
+	put(&paths[peer], &(struct tr_endpoint){0}, 0);
+	mark(peer);
+}
+
+/* ---- Resuming ---- */
+
+struct recent {
+	uint64_t session;
+	uint32_t peer;
+};
+
+static int
+newest_first(const void *a, const void *b)
+{
+	uint64_t x = ((const struct recent *)a)->session, y = ((const struct recent *)b)->session;
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+void
+netmap_resume(struct netmap_table *t, uint64_t wall_ns)
+{
+	struct recent *v = NULL;
+	size_t n = 0, room = 0;
+
+	for (const struct entry *e = t->entries; e; e = e->next) {
+		const struct record *r = entry_record(e);
+		uint64_t session = r ? atomic_load(&paths[r->peer.id].session) : 0;
+		if (!session || session + RESUME < wall_ns)
+			continue;
+		if (n == room) {
+			struct recent *more = realloc(v, (room = room ? room * 2 : 256) * sizeof(*v));
+			if (!more)
+				break;
+			v = more;
+		}
+		v[n++] = (struct recent){session, r->peer.id};
+	}
+	if (n)
+		qsort(v, n, sizeof(*v), newest_first);
+	for (size_t i = 0; i < n; i++)
+		netmap_emit(t, TR_PEER_RESUME, v[i].peer);
+	free(v);
+}
+
+/* ---- The file ---- */
+
+static uint64_t
+checksum(const struct slot *s)
+{
+	static const uint8_t key[crypto_shorthash_KEYBYTES] = "tailrace paths";
+	uint64_t x;
+	crypto_shorthash((uint8_t *)&x, (const uint8_t *)s, offsetof(struct slot, check), key);
+	return x;
+}
+
+/* Thread, online for RCU. Zeros for an id that has nothing worth keeping. */
+static void
+fill(struct slot *s, uint32_t peer)
+{
+	const struct record *r = peer && peer <= nm.max_peers ? atomic_load_explicit(&nm.peer[peer], memory_order_acquire) : NULL;
+
+	memset(s, 0, sizeof(*s));
+	if (!r)
+		return;
+	path_read(peer, &s->endpoint, &s->session);
+	if (!s->endpoint.family && !s->session)
+		return;
+	strcpy(s->interface, r->table->name);
+	memcpy(s->key, r->peer.public_key, 32);
+	s->check = checksum(s);
+}
+
+/* The slots of one word of the dirty map: from the first to the last dirty one. */
+static int
+write_word(int fd, uint32_t word, uint64_t bits)
+{
+	struct slot slot[SLOTS];
+	unsigned first = (unsigned)__builtin_ctzll(bits), last = 63 - (unsigned)__builtin_clzll(bits);
+
+	for (unsigned i = first; i <= last; i++)
+		fill(&slot[i], word * 64 + i);
+	if (word == 0 && first == 0)
+		slot[0] = head; /* id 0 is no peer: the head of the file */
+	size_t len = (last - first + 1) * sizeof(struct slot);
+	ssize_t n = pwrite(fd, &slot[first], len, (off_t)(word * 64 + first) * (off_t)sizeof(struct slot));
+	return n == (ssize_t)len ? 0 : n < 0 ? -errno : -ENOSPC;
+}
+
+static int
+write_dirty(int fd, int reader)
+{
+	for (uint32_t w = 0; w < file.words; w++) {
+		if (!atomic_load_explicit(&dirty[w], memory_order_relaxed))
+			continue;
+		uint64_t bits = atomic_exchange_explicit(&dirty[w], 0, memory_order_acquire);
+		int rc = bits ? write_word(fd, w, bits) : 0;
+		rcu_quiescent(reader);
+		if (rc) {
+			atomic_fetch_or(&dirty[w], bits);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+/* The first save of a process replaces the file of the one before, whose ids mean nothing now. */
+static int
+save(int reader)
+{
+	int rc = 0, fd = file.fd;
+
+	rcu_online(reader);
+	if (fd < 0) {
+		fd = open(file.tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		if (fd < 0)
+			rc = -errno;
+		mark(0);
+		for (uint32_t id = 1; rc == 0 && id <= nm.max_peers; id++) { /* nothing of it is in the new file yet */
+			if (atomic_load_explicit(&nm.peer[id], memory_order_relaxed))
+				mark(id);
+		}
+	}
+	if (rc == 0)
+		rc = write_dirty(fd, reader);
+	rcu_offline(reader);
+	if (fd >= 0 && file.fd < 0) {
+		if (rc == 0 && rename(file.tmp, file.path) < 0)
+			rc = -errno;
+		if (rc == 0)
+			file.fd = fd;
+		else
+			close(fd);
+	}
+	return rc;
+}
+
+static void *
+saver(void *arg)
+{
+	int reader = rcu_register();
+
+	pthread_mutex_lock(&file.lock);
+	for (;;) {
+		while (!file.wanted && !file.stop)
+			pthread_cond_wait(&file.wake, &file.lock);
+		bool last = file.stop, wanted = file.wanted;
+		file.wanted = false;
+		pthread_mutex_unlock(&file.lock);
+		if (wanted)
+			atomic_store(&file.error, reader < 0 ? -EAGAIN : save(reader));
+		pthread_mutex_lock(&file.lock);
+		if (last)
+			break;
+	}
+	pthread_mutex_unlock(&file.lock);
+	if (reader >= 0)
+		rcu_unregister(reader);
+	return NULL;
+}
+
+int
+netmap_save(void)
+{
+	if (!file.running || !nm.generation)
+		return 0; /* before the peers are there, the file of the run before must stay */
+	free(saved); /* what they have not claimed is history */
+	saved = NULL;
+	n_saved = 0;
+	if (pthread_mutex_trylock(&file.lock) == 0) { /* else: it is about to look for itself */
+		file.wanted = true;
+		pthread_cond_signal(&file.wake);
+		pthread_mutex_unlock(&file.lock);
+	}
+	return atomic_load(&file.error);
+}
+
+const char *
+paths_problem(void)
+{
+	static char text[128];
+	int error = atomic_load(&file.error);
+
+	if (!error)
+		return NULL;
+	snprintf(text, sizeof(text), "state file %s: %s (retrying)", FILE_NAME, strerror(-error));
+	return text;
+}
+
+static void
+load(char *why, size_t size)
+{
+	struct stat st;
+	int fd = open(file.path, O_RDONLY | O_CLOEXEC);
+	struct slot *v = fd >= 0 && fstat(fd, &st) == 0 ? malloc((size_t)st.st_size + 1) : NULL;
+	ssize_t got = v ? read(fd, v, (size_t)st.st_size) : -1;
+
+	if (fd < 0 && errno != ENOENT)
+		why_append(why, size, "%s: %s", file.path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	if (v && got >= 0 && ((size_t)got < sizeof(head) || memcmp(v, &head, sizeof(head)))) {
+		char bad[4096];
+		snprintf(bad, sizeof(bad), "%s.bad", file.path);
+		if (rename(file.path, bad) == 0)
+			why_append(why, size, "%s: damaged: set aside as %s", file.path, bad);
+		got = 0;
+	}
+	for (size_t i = 1; got > 0 && i < (size_t)got / sizeof(*v); i++) {
+		v[i].interface[NETMAP_NAME_MAX - 1] = '\0';
+		if (v[i].interface[0] && v[i].check == checksum(&v[i]))
+			v[n_saved++] = v[i];
+	}
+	if (n_saved)
+		qsort(v, n_saved, sizeof(*v), slot_compare);
+	saved = v;
+}
+
+bool
+paths_init(char *why, size_t size)
+{
+	size_t peers = (size_t)nm.max_peers + 1;
+
+	file.words = (uint32_t)(peers / 64 + 1);
+	map_bytes = peers * sizeof(struct path) + file.words * sizeof(uint64_t);
+	void *p = mmap(NULL, map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return false;
+	paths = p;
+	dirty = (_Atomic uint64_t *)(paths + peers);
+	if (!nm.state_dir)
+		return true;
+	mkdir(nm.state_dir, 0700);
+	if (asprintf(&file.path, "%s/%s", nm.state_dir, FILE_NAME) < 0 || asprintf(&file.tmp, "%s.tmp", file.path) < 0)
+		return false;
+	load(why, size);
+	file.fd = -1;
+	file.stop = file.wanted = false;
+	atomic_store(&file.error, 0);
+	pthread_mutex_init(&file.lock, NULL);
+	pthread_cond_init(&file.wake, NULL);
+	file.running = pthread_create(&file.thread, NULL, saver, NULL) == 0;
+	return file.running;
+}
+
+void
+paths_fini(void)
+{
+	if (file.running) {
+		pthread_mutex_lock(&file.lock);
+		file.stop = true;
+		file.wanted = nm.generation != 0;
+		pthread_cond_signal(&file.wake);
+		pthread_mutex_unlock(&file.lock);
+		pthread_join(file.thread, NULL); /* has saved once more */
+		file.running = false;
+	}
+	if (file.fd >= 0)
+		close(file.fd);
+	file.fd = -1;
+	free(file.path);
+	free(file.tmp);
+	file.path = file.tmp = NULL;
+	free(saved);
+	saved = NULL;
+	n_saved = 0;
+	if (paths)
+		munmap(paths, map_bytes);
+	paths = NULL;
+	dirty = NULL;
+}
