@@ -110,6 +110,15 @@ engine_peer_event(void *arg, struct netmap_table *t, enum tr_peer_event ev, uint
 	engine_flush_events(e);
 }
 
+void
+engine_peer_retired(void *arg, uint32_t peer)
+{
+	struct engine *e = arg;
+	for (unsigned k = 0; k < MAX_SLOTS; k++)
+		if (e->slot[k])
+			blocks_zero_peer(e->slot[k], peer);
+}
+
 unsigned
 engine_flush_events(struct engine *e)
 {
@@ -463,7 +472,7 @@ collect_specs(struct apply *a)
 	const struct plan *p = a->next->plan->plan;
 	a->spec = calloc(p->n_instances + 1, sizeof(*a->spec));
 	for (unsigned k = 0; k < p->n_instances; k++)
-		if (a->fate[k] == FATE_CREATE && p->instance[k].plugin && engine_plan(a->e) && !seen_before(a->e, &p->instance[k]))
+		if (a->fate[k] == FATE_CREATE && p->instance[k].plugin && p->instance[k].plugin->handle && engine_plan(a->e) && !seen_before(a->e, &p->instance[k]))
 			a->spec[a->n_specs++] = plugin_preflight_spec(p->instance[k].plugin, p->instance[k].class_->name,
 				p->instance[k].name, p->instance[k].options_node);
 }

@@ -204,6 +204,7 @@ void host_init(struct engine *e);
 
 /* engine.c */
 void engine_peer_event(void *arg, struct netmap_table *t, enum tr_peer_event ev, uint32_t peer);
+void engine_peer_retired(void *arg, uint32_t peer); /* its id is free now: blocks are zeroed */
 unsigned engine_flush_events(struct engine *e); /* returns how many still wait */
 void engine_rewire(struct engine *e);
 void engine_drop_generation(struct engine *e); /* after the threads have ended */

@@ -87,7 +87,7 @@ engine_new(const struct engine_config *c)
 	}
 	memset(e->worker, 0, sizeof(*e->worker) * e->workers);
 	host_init(e);
-	netmap_subscribe(&(struct netmap_events){engine_peer_event, e});
+	netmap_subscribe(&(struct netmap_events){.event = engine_peer_event, .arg = e, .retired = engine_peer_retired});
 	if (!start_threads(e)) {
 		engine_free(e);
 		return NULL;
@@ -130,7 +130,9 @@ engine_close(struct engine *e, void (*done)(void *arg), void *arg)
 {
 	if (e->apply)
 		return -EBUSY;
-	struct plan *nothing = calloc(1, sizeof(*nothing));
+	struct arena *arena = arena_new(4096); /* a plan lives in its arena */
+	struct plan *nothing = arena_alloc(arena, sizeof(*nothing));
+	nothing->arena = arena;
 	struct closing *c = malloc(sizeof(*c));
 	*c = (struct closing){done, arg};
 	e->closing = true;

@@ -112,24 +112,18 @@ released(void *a, void *b)
 }
 
 static void
-zero_and_release(void *a, void *b)
-{
-	struct slot *s = a;
-	blocks_zero_peer(s, (uint32_t)(uintptr_t)b);
-	released(a, b);
-}
-
-static void
 deliver_peer(struct worker *w, const struct inbox_entry *m, struct graph_node *own)
 {
 	const struct tr_class *c = m->instance->class_;
+	if (m->arg == TR_PEER_CHANGED)
+		path_adopt(m->peer); /* an endpoint that the operator set; only the owner writes the one in use */
 	if (c->peer && own) {
 		c->peer(&own->pub, (enum tr_peer_event)m->arg, m->peer);
 		graph_walk(own->graph);
 	}
 	if (m->arg == TR_PEER_REMOVED) {
 		/* Control drains its inbox within a loop; losing this would leak the id. */
-		while (loop_post_quiet(w->engine->control, zero_and_release, m->instance->slot, (void *)(uintptr_t)m->peer) != 0)
+		while (loop_post_quiet(w->engine->control, released, NULL, (void *)(uintptr_t)m->peer) != 0)
 			rte_pause();
 		w->wake_control = true;
 	}
