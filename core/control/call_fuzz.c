@@ -18,10 +18,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 			abort(); /* a refusal says why and leaves nothing behind */
 		return 0;
 	}
-	volatile size_t sum = 0;
+	size_t sum = 0;
 	for (int i = 0; i < c.argc; i++)
 		sum += strlen(c.argv[i]);
-	if (c.argc < 1 || c.argv[c.argc])
+	if (sum > len || c.argc < 1 || c.argv[c.argc])
 		abort();
 	management_call_free(&c);
 	return 0;

@@ -32,7 +32,11 @@ tr_left(const struct tr_reader *r)
 static inline const uint8_t *
 tr_take(struct tr_reader *r, size_t n)
 {
+#ifdef TR_SEEDED_BUG /* for the fuzz targets to find: one byte beyond the end */
+	if (r->bad || tr_left(r) + 1 < n) {
+#else
 	if (r->bad || tr_left(r) < n) {
+#endif
 		r->bad = true;
 		return NULL;
 	}
