@@ -122,7 +122,8 @@ load(const char *path, int memfd, const char *build_id)
 	b->plugin.path = strdup(path);
 	b->plugin.memfd = memfd;
 	memcpy(b->plugin.build_id, build_id, sizeof(b->plugin.build_id));
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", memfd);
+	/* With our own number instead of `self`, a debugger finds the file behind the name that the dynamic linker keeps. */
+	snprintf(name, sizeof(name), "/proc/%d/fd/%d", getpid(), memfd);
 	b->plugin.handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
 	if (!b->plugin.handle)
 		linker_error(why, sizeof(why));
@@ -176,5 +177,5 @@ plugin_symbols(const struct loaded_plugin *p, char *text, size_t size)
 	struct link_map *map = NULL;
 
 	dlinfo(p->handle, RTLD_DI_LINKMAP, &map);
-	snprintf(text, size, "add-symbol-file /proc/%d/fd/%d -o 0x%lx", getpid(), p->memfd, map ? (unsigned long)map->l_addr : 0);
+	snprintf(text, size, "add-symbol-file %s -o 0x%lx", p->path, map ? (unsigned long)map->l_addr : 0);
 }

@@ -21,7 +21,8 @@ struct loaded_plugin {
  * symbol, no descriptor, a table that can't be right. ABI and layout are read from the file, before any of its code runs. */
 const struct loaded_plugin *plugin_open(const char *path, char *why, size_t size);
 void plugin_each(void (*fn)(void *arg, const struct loaded_plugin *), void *arg); /* all running or once running code */
-/* The command that gives gdb the symbols of this code in this process: see core/sdk/README.md. */
+/* The command that gives gdb the symbols of this code in a core dump (in a live process it finds them by itself), from the
+ * operator's file while that is still this build: see core/sdk/README.md. */
 void plugin_symbols(const struct loaded_plugin *p, char *text, size_t size);
 
 /*

@@ -99,7 +99,11 @@ see_record(struct walk *w, const ns_rr *rr, ns_sect section)
 		w->negative = soa_ttl(rr);
 	}
 	if (a->n_ttl < WIRE_TTLS_MAX)
+#ifdef TR_SEEDED_BUG /* for the fuzz target to find: the TTL is looked for behind the data */
+		a->ttl_at[a->n_ttl] = (uint16_t)(ns_rr_rdata(*rr) + 6 - w->msg);
+#else
 		a->ttl_at[a->n_ttl] = (uint16_t)(ns_rr_rdata(*rr) - 6 - w->msg);
+#endif
 	a->n_ttl++;
 }
 
