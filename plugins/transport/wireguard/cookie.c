@@ -54,7 +54,7 @@ cookie_make(const struct tr_crypto *c, struct cookie_issuer *i, uint64_t now, co
 {
 	if (!i->born || now - i->born >= COOKIE_LIFE) {
 		c->random(i->secret, sizeof(i->secret));
-		i->born = now | 1;
+		i->born = now + !now;
 	}
 	uint8_t source[18];
 	size_t n = from->family == 4 ? 4 : 16;
@@ -83,7 +83,7 @@ cookie_take(const struct tr_crypto *c, struct cookie_held *held, const uint8_t p
 		!c->xopen(cookie, peer_cookie_key, m->nonce, m->cookie, sizeof(m->cookie), held->mac1, sizeof(held->mac1)))
 		return false;
 	memcpy(held->cookie, cookie, sizeof(cookie));
-	held->born = now | 1;
+	held->born = now + !now;
 	held->sent = false; /* one reply per message: a second one is a replay */
 	c->wipe(cookie, sizeof(cookie));
 	return true;

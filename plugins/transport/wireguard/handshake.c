@@ -91,12 +91,10 @@ next_stamp(struct peer *p, uint64_t wall, uint8_t stamp[NOISE_STAMP])
 }
 
 static void
-defer(struct tr_node *node, uint32_t id)
+start_at(struct tr_node *node, uint32_t id, uint64_t due)
 {
-	struct peer *p = peer_of(node->self, id);
-	node->count[COUNT_JOBS_DEFERRED]++;
-	p->start_due = *node->now + DEFER;
-	timers_wake(node, id, p->start_due);
+	peer_of(node->self, id)->start_due = due;
+	timers_wake(node, id, due);
 }
 
 void
@@ -112,15 +110,21 @@ handshake_start(struct tr_node *node, uint32_t id, bool retry)
 		p->retries = 0;
 	if (!record || !me || memcmp(record->public_key, me->noise.public_key, 32) == 0)
 		return;
-	if (p->state == HANDSHAKE_CREATING || (p->handshake_sent && *node->now - p->handshake_sent < REKEY_TIMEOUT))
+	if (p->state == HANDSHAKE_CREATING)
 		return;
+	if (p->handshake_sent && *node->now - p->handshake_sent < REKEY_TIMEOUT) {
+		if (p->staged_n && !p->retransmit_due) /* what waits shall not need one more packet to be sent */
+			start_at(node, id, p->handshake_sent + REKEY_TIMEOUT);
+		return;
+	}
 	node->host->paths(node, &id, 1, &to);
 	if (!to.family)
 		return;
 	peer_activate(node, id);
 	struct tr_job *job = node->host->job_backlog(node) < OWN_BACKLOG ? node->host->job_new(node) : NULL;
 	if (!job) {
-		defer(node, id);
+		node->count[COUNT_JOBS_DEFERRED]++;
+		start_at(node, id, *node->now + DEFER);
 		return;
 	}
 	struct initiate *j = (struct initiate *)job->data;

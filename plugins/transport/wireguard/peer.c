@@ -76,6 +76,7 @@ peer_begin_initiator(struct tr_node *node, uint32_t id, const struct noise_keys 
 	}
 	t->current = pair_add(node, id, keys->receive, index, true);
 	sending_set(wg, id, keys->send, remote, *node->now + REKEY_AFTER_TIME, *node->now + REJECT_AFTER_TIME);
+	peer_of(wg, id)->start_due = 0;
 	session_begun(node, id);
 }
 
@@ -108,6 +109,7 @@ peer_confirm(struct tr_node *node, uint32_t id)
 	t->next = SLOT_NONE;
 	sending_set(wg, id, p->next_key, p->next_remote, UINT64_MAX, pair_of(wg, id, t->current)->reject_at);
 	wg->crypto->wipe(p->next_key, sizeof(p->next_key));
+	p->start_due = 0; /* what was waited for is there */
 }
 
 void

@@ -5,9 +5,9 @@
  *
  *   counter against `next` (greatest seen + 1)     verdict
  *   1  >= next                                      new: words skipped over are cleared, bit set
- *   2  next - 8128 <= counter < next, bit clear     late: bit set
- *   3  next - 8128 <= counter < next, bit set       replayed
- *   4  counter + 8128 < next                        too old
+ *   2  next - 8129 <= counter < next, bit clear     late: bit set
+ *   3  next - 8129 <= counter < next, bit set       replayed
+ *   4  counter < next - 8129                        too old
  *   5  counter >= REJECT_AFTER_MESSAGES             never valid
  */
 #pragma once
@@ -28,7 +28,7 @@ struct replay {
 static inline bool
 replay_accept(struct replay *r, uint64_t counter)
 {
-	if (counter >= REJECT_AFTER_MESSAGES || counter + REPLAY_WINDOW < r->next)
+	if (counter >= REJECT_AFTER_MESSAGES || counter + REPLAY_WINDOW + 1 < r->next)
 		return false;
 	if (counter >= r->next) {
 		uint64_t from = r->next ? (r->next - 1) / 64 : 0, to = counter / 64;
