@@ -352,10 +352,11 @@ host_post(struct tr_instance *i, enum tr_thread thread, void (*fn)(void *, void 
 	return loop_post(thread == TR_THREAD_CONTROL ? i->engine->control : instance_service(i)->loop, fn, i->self, arg);
 }
 
+/* Control's too while its loop does not run yet: instances start before it. */
 static struct loop *
 my_loop(struct tr_instance *i)
 {
-	return loop_is_mine(i->engine->control) ? i->engine->control : instance_service(i)->loop;
+	return loop_is_mine(instance_service(i)->loop) ? instance_service(i)->loop : i->engine->control;
 }
 
 static struct tr_watch *
