@@ -185,8 +185,8 @@ start(struct daemon *d, const char *cfg, const char *pipeline)
 	diags_print(&diags, stderr);
 	ports_close();
 	loop_free(d->control);
+	netmap_fini(); /* its last save still reads under RCU */
 	rcu_fini();
-	netmap_fini();
 	rte_eal_cleanup();
 	return code;
 bad:
