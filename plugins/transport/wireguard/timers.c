@@ -107,7 +107,8 @@ timers_fire(struct tr_node *node, struct tr_timer *timer)
 		retransmit(node, id);
 	if (is_due(t->handshake_due, now)) {
 		t->handshake_due = 0;
-		handshake_start(node, id, false);
+		p->retries = 0;
+		handshake_start(node, id, true); /* as a retry: the address that we send from may be what fails */
 	}
 	if (is_due(t->keepalive_due, now)) {
 		t->keepalive_due = 0;

@@ -129,12 +129,11 @@ wg_destroy(void *self)
 static void
 expire_peer(struct tr_node *node, uint32_t id, uint64_t arg)
 {
-	const struct wg *wg = node->self;
-	if (!peer_of(wg, id)->active)
-		return;
-	peer_erase(node, id);
-	if (peer_of(wg, id)->staged_n)
-		send_staged(node, id);
+	const struct peer *p = peer_of(node->self, id);
+	if (p->active)
+		peer_erase(node, id);
+	if (p->staged_n || p->keepalive)
+		send_keepalive(node, id); /* asks for a session */
 }
 
 /* Tells the owners, a batch at a time: an inbox that is full is tried again. */
