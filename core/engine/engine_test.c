@@ -328,8 +328,8 @@ main(void)
 		return EXIT_FAILURE;
 	pool = pool_new("engine-test", 8192, 2048);
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
-	rcu_fini();
 	netmap_fini();
+	rcu_fini();
 	pool_free(pool);
 	return failed;
 }
