@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Every command, in the order of --help: first those that ask the daemon. */
+/* Every command, in the order of --help: first those that read files, then those that ask the daemon. */
 #include "commands.h"
+#include "offline.h"
 
 const struct cli_command *const cli_commands[] = {
+	&cli_check,
+	&cli_diff,
+	&cli_graph,
+	&cli_schema,
+	&cli_plugins,
+	&cli_import,
 	&cli_status,
 	&cli_peers,
 	&cli_stats,
