@@ -59,8 +59,8 @@ arguments(const struct appliance_port *cfg, char *out, size_t size)
 {
 	char value[16];
 	const char *key = driver_is(cfg->device, "net_af_packet") ? "qpairs"
-			  : driver_is(cfg->device, "net_af_xdp")  ? "queue_count"
-								  : NULL;
+	                  : driver_is(cfg->device, "net_af_xdp")  ? "queue_count"
+	                                                          : NULL;
 	if (key != NULL && cfg->queues > 1 && !device_arg(cfg->device, key, value, sizeof(value)))
 		snprintf(out, size, "%s,%s=%u", cfg->device, key, (unsigned)cfg->queues);
 	else
@@ -77,7 +77,9 @@ plug(const struct appliance_port *cfg, struct device *d, char *why, size_t size)
 	arguments(cfg, args, sizeof(args));
 	int r = rte_dev_probe(args);
 	if (r != 0)
-		return fail(why, size, "%s: %s", d->name, r == -ENODEV ? "no such device, or no driver for it" : rte_strerror(-r)), false;
+		return fail(why, size, "%s: %s", d->name,
+		               r == -ENODEV ? "no such device, or no driver for it" : rte_strerror(-r)),
+		       false;
 	if (rte_eth_dev_get_port_by_name(d->name, &d->id) != 0)
 		return fail(why, size, "%s is not an Ethernet device", d->name), false;
 	return true;
@@ -123,7 +125,7 @@ configure(struct device *d, const struct rte_eth_dev_info *info)
 	if (d->rx_queues > 1 && info->flow_type_rss_offloads != 0) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf =
-			info->flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP);
+		        info->flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP);
 		if (info->hash_key_size != 0 && info->hash_key_size <= sizeof(symmetric_key)) {
 			conf.rx_adv_conf.rss_conf.rss_key = symmetric_key;
 			conf.rx_adv_conf.rss_conf.rss_key_len = info->hash_key_size;
@@ -153,7 +155,8 @@ start(struct device *d, const struct appliance_port *cfg, struct rte_mempool *po
 		rte_eth_dev_default_mac_addr_set(d->id, (struct rte_ether_addr *)(uintptr_t)mac);
 	r = rte_eth_dev_start(d->id);
 	if (r == 0)
-		rte_eth_allmulticast_enable(d->id); /* neighbour solicitations; drivers without the call get them anyway */
+		rte_eth_allmulticast_enable(
+		        d->id); /* neighbour solicitations; drivers without the call get them anyway */
 	return r;
 }
 
@@ -206,7 +209,7 @@ device_gone(const struct device *d)
 
 struct device *
 device_open(const struct appliance_port *cfg, struct rte_mempool *pool, uint16_t workers, const uint8_t *mac, char *why,
-	size_t size)
+        size_t size)
 {
 	struct rte_eth_dev_info info;
 	struct rte_ether_addr own;

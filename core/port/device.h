@@ -15,7 +15,8 @@
 struct device {
 	uint16_t id;
 	uint16_t rx_queues, tx_queues;
-	struct rte_ring **shared; /* per tx queue: what other workers than its owner send; NULL: each worker has its own */
+	struct rte_ring *
+	        *shared; /* per tx queue: what other workers than its owner send; NULL: each worker has its own */
 	char driver[32];
 	uint8_t mac[6];
 	uint16_t mtu;
@@ -27,8 +28,8 @@ struct device {
 
 /* Plugs the device in and starts it. mac: set it to this (NULL: keep its own). NULL after a text in `why`. */
 struct device *device_open(const struct appliance_port *cfg, struct rte_mempool *pool, uint16_t workers,
-			   const uint8_t *mac, char *why, size_t size);
-void device_close(void *device); /* no worker uses it any more */
+        const uint8_t *mac, char *why, size_t size);
+void device_close(void *device);          /* no worker uses it any more */
 bool device_gone(const struct device *d); /* its kernel interface vanished, or the bus said so */
 
 /* "wan0" of "net_af_packet0,iface=wan0"; false: no such key. */

@@ -38,8 +38,8 @@ guard_default4(FILE *f, const char *iface)
 	char line[256], name[32];
 	unsigned dst, gateway, flags, mask;
 	while (fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, "%31s %x %x %x %*s %*s %*s %x", name, &dst, &gateway, &flags, &mask) == 5 && dst == 0 &&
-		    mask == 0 && strcmp(name, iface) == 0)
+		if (sscanf(line, "%31s %x %x %x %*s %*s %*s %x", name, &dst, &gateway, &flags, &mask) == 5 &&
+		        dst == 0 && mask == 0 && strcmp(name, iface) == 0)
 			return true;
 	return false;
 }
@@ -51,7 +51,7 @@ guard_default6(FILE *f, const char *iface)
 	unsigned len;
 	while (fgets(line, sizeof(line), f) != NULL)
 		if (sscanf(line, "%32s %x %*s %*s %*s %*s %*s %*s %*s %31s", dst, &len, name) == 3 && len == 0 &&
-		    strspn(dst, "0") == 32 && strcmp(name, iface) == 0)
+		        strspn(dst, "0") == 32 && strcmp(name, iface) == 0)
 			return true;
 	return false;
 }
@@ -80,7 +80,7 @@ guard_sessions(FILE *f, unsigned hex_digits, struct tr_addr *out, unsigned max)
 	unsigned n = 0, port, state;
 	while (n < max && fgets(line, sizeof(line), f) != NULL)
 		if (sscanf(line, " %*u: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x", local, &port, &state) == 3 &&
-		    port == SSH_PORT && state == TCP_ESTABLISHED && strlen(local) == hex_digits)
+		        port == SSH_PORT && state == TCP_ESTABLISHED && strlen(local) == hex_digits)
 			hex_addr(local, hex_digits, &out[n++]);
 	return n;
 }
@@ -181,12 +181,14 @@ guard_check(const struct appliance *a, const struct appliance_port *p, struct di
 		reason = "an SSH session comes in by it";
 	if (reason != NULL && !p->take) {
 		diag_pos(d, DIAG_ERROR, a->file, p->line, 0,
-			"port `%s`: %s is not taken, because %s (take = true; takes it all the same)", p->name, iface, reason);
+		        "port `%s`: %s is not taken, because %s (take = true; takes it all the same)", p->name, iface,
+		        reason);
 		return false;
 	}
 	if (each_address(iface, is_own_address, text))
 		diag_pos(d, DIAG_WARNING, a->file, p->line, 0,
-			"port `%s`: the kernel has address %s on %s and will answer beside the gateway (ip addr flush dev %s)", p->name,
-			text, iface, iface);
+		        "port `%s`: the kernel has address %s on %s and will answer beside the gateway (ip addr flush "
+		        "dev %s)",
+		        p->name, text, iface, iface);
 	return true;
 }

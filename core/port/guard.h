@@ -13,5 +13,6 @@ bool guard_check(const struct appliance *a, const struct appliance_port *p, stru
 /* Parsers of /proc/net/route and /proc/net/ipv6_route: does the default route leave by iface? */
 bool guard_default4(FILE *f, const char *iface);
 bool guard_default6(FILE *f, const char *iface);
-/* Local addresses of established connections to port 22 in /proc/net/tcp (hex_digits 8) or tcp6 (32); returns how many. */
+/* Local addresses of established connections to port 22 in /proc/net/tcp (hex_digits 8) or tcp6 (32); returns how many.
+ */
 unsigned guard_sessions(FILE *f, unsigned hex_digits, struct tr_addr *out, unsigned max);

@@ -83,7 +83,8 @@ port_rx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n)
 		return 0;
 	if (d->rx_queues <= p->workers)
 		return rte_eth_rx_burst(d->id, worker, pkts, n);
-	uint16_t got = 0, mine = (uint16_t)((d->rx_queues - worker - 1) / p->workers + 1), first = p->worker[worker].next++;
+	uint16_t got = 0, mine = (uint16_t)((d->rx_queues - worker - 1) / p->workers + 1),
+	         first = p->worker[worker].next++;
 	for (uint16_t k = 0; k < mine && got < n; k++) {
 		uint16_t q = (uint16_t)(worker + (first + k) % mine * p->workers);
 		got = (uint16_t)(got + rte_eth_rx_burst(d->id, q, pkts + got, (uint16_t)(n - got)));
@@ -154,10 +155,19 @@ port_show(const struct port *p, struct port_info *out)
 	/* Asking a memif for its link unmaps memory that a polling worker may be using. */
 	if (d != NULL && !d->memif)
 		rte_eth_link_get_nowait(d->id, &link);
-	*out = (struct port_info){.name = p->cfg->name, .device = p->cfg->device, .driver = p->driver, .mtu = p->mtu,
-		.queues = d != NULL ? d->rx_queues : 0, .up = d != NULL && link.link_status != 0,
-		.problem = p->problem[0] != 0 ? p->problem : NULL, .rx = s.ipackets, .tx = s.opackets, .rx_dropped = s.imissed,
-		.tx_dropped = s.oerrors, .rx_bytes = s.ibytes, .tx_bytes = s.obytes};
+	*out = (struct port_info){.name = p->cfg->name,
+	        .device = p->cfg->device,
+	        .driver = p->driver,
+	        .mtu = p->mtu,
+	        .queues = d != NULL ? d->rx_queues : 0,
+	        .up = d != NULL && link.link_status != 0,
+	        .problem = p->problem[0] != 0 ? p->problem : NULL,
+	        .rx = s.ipackets,
+	        .tx = s.opackets,
+	        .rx_dropped = s.imissed,
+	        .tx_dropped = s.oerrors,
+	        .rx_bytes = s.ibytes,
+	        .tx_bytes = s.obytes};
 	memcpy(out->mac, p->mac, 6);
 	for (uint16_t w = 0; w < p->workers; w++)
 		out->tx_dropped += atomic_load_explicit(&p->worker[w].tx_dropped, memory_order_relaxed);
@@ -186,8 +196,8 @@ open_port(struct port *p, const struct appliance *a, struct diags *d)
 		return false;
 	}
 	if (dev->rx_queues < p->cfg->queues)
-		diag_pos(d, DIAG_WARNING, a->file, p->cfg->line, 0, "port `%s`: %u queues wanted, %s has %u", p->cfg->name,
-			(unsigned)p->cfg->queues, dev->driver, dev->rx_queues);
+		diag_pos(d, DIAG_WARNING, a->file, p->cfg->line, 0, "port `%s`: %u queues wanted, %s has %u",
+		        p->cfg->name, (unsigned)p->cfg->queues, dev->driver, dev->rx_queues);
 	publish(p, dev);
 	return true;
 }
