@@ -271,6 +271,8 @@ interface_pending(struct tr_node *node)
 			release(node, p, link);
 		} else if (e == NULL || *node->now - p->since >= patience) {
 			give_up(node, p);
+			if (e != NULL && neighbour_failed(e, *node->now))
+				neighbour_kill(e, node->host, node->instance);
 		} else {
 			if (neighbour_probe(e, *node->now))
 				interface_solicit(node, &p->addr, NULL);

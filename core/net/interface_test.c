@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "net/interface.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "net/classes.h"
+#include "net/rig.h"
+#include "net/testpacket.h"
+
+#define US "02:00:00:00:00:01"
+#define PEER "02:00:00:00:00:99"
+#define ALL "ff:ff:ff:ff:ff:ff"
+#define SECOND UINT64_C(1000000000)
+
+static struct rig r;
+static uint8_t buf[2048];
+
+static struct tr_prefix addresses[3];
+static struct tr_addr gateways[2];
+static struct interface_options options;
+
+static void
+set_options(uint16_t vlan)
+{
+	assert_true(parse_prefix("192.0.2.1/24", &addresses[0], true));
+	assert_true(parse_prefix("2001:db8::1/64", &addresses[1], true));
+	assert_true(parse_prefix("10.9.0.1/16", &addresses[2], true));
+	assert_true(parse_addr("192.0.2.254", &gateways[0]));
+	assert_true(parse_addr("2001:db8::ff", &gateways[1]));
+	options = (struct interface_options){.address = {3, addresses}, .gateway = {2, gateways}, .vlan = vlan, .mtu = 1500};
+}
+
+static const struct rig_out *
+expect(const char *verdict)
+{
+	const struct rig_out *o = rig_next(&r);
+	assert_string_equal(rig_verdict(&r, o), verdict);
+	return o;
+}
+
+static void
+drain(void)
+{
+	while (rig_next(&r) != NULL)
+		;
+}
+
+static int
+open_quiet(void **state)
+{
+	set_options(0);
+	assert_true(rig_open(&r, &class_interface, "wan", &options, NULL));
+	rig_poll(&r); /* announcements */
+	r.now += SECOND;
+	rig_poll(&r);
+	drain();
+	return 0;
+}
+
+static int
+done(void **state)
+{
+	rig_close(&r);
+	return 0;
+}
+
+static size_t
+frame(const char *dst, const char *src, uint16_t type)
+{
+	return tp_eth(buf, dst, src, type);
+}
+
+/* An ARP message as a frame; checked against RFC 826's field order by hand. */
+static size_t
+arp(uint8_t op, const char *dst, const char *sha, const char *spa, const char *tpa)
+{
+	static const uint8_t head[] = {0, 1, 8, 0, 6, 4, 0};
+	size_t n = frame(dst, sha, 0x0806);
+	memcpy(buf + n, head, 7);
+	buf[n + 7] = op;
+	memcpy(buf + n + 8, buf + 6, 6);
+	inet_pton(AF_INET, spa, buf + n + 14);
+	memset(buf + n + 18, 0, 6);
+	inet_pton(AF_INET, tpa, buf + n + 24);
+	memset(buf + n + 28, 0, 18);
+	return 60;
+}
+
+static void
+know_peer(void)
+{
+	rig_receive(&r, buf, arp(1, ALL, PEER, "192.0.2.9", "192.0.2.1"));
+	expect("sent");
+}
+
+static size_t
+nd(uint8_t type, const char *src, const char *dst, const char *target, uint8_t option, uint8_t hops)
+{
+	size_t n = frame("33:33:ff:00:00:01", PEER, 0x86dd), l3;
+	uint8_t *p = buf + n;
+	l3 = tp_ip(p, src, dst, 58, hops, option ? 32 : 24);
+	memset(p + l3, 0, 32);
+	p[l3] = type;
+	p[l3 + 4] = type == 136 ? 0x60 : 0;
+	inet_pton(AF_INET6, target, p + l3 + 8);
+	if (option) {
+		p[l3 + 24] = option;
+		p[l3 + 25] = 1;
+		memcpy(p + l3 + 26, buf + 6, 6);
+	}
+	uint16_t sum = tp_l4sum(p, p + l3);
+	memcpy(p + l3 + 2, &sum, 2);
+	return n + l3 + (option ? 32 : 24);
+}
+
+static void
+announces_its_addresses_twice(void **state)
+{
+	set_options(0);
+	assert_true(rig_open(&r, &class_interface, "wan", &options, NULL));
+	for (unsigned round = 0; round < 3; round++) {
+		unsigned n_arp = 0, n_na = 0;
+		const struct rig_out *o;
+		rig_poll(&r);
+		while ((o = rig_next(&r)) != NULL) {
+			assert_string_equal(rig_verdict(&r, o), "sent");
+			if (o->data[13] == 0x06 && memcmp(o->data + 28, o->data + 38, 4) == 0)
+				n_arp++;
+			if (o->data[12] == 0x86 && o->data[54] == 136 && tp_good(o->data + 14, o->len - 14u))
+				n_na++;
+		}
+		assert_int_equal(n_arp, round < 2 ? 2 : 0);
+		assert_int_equal(n_na, round < 2 ? 2 : 0); /* configured and link-local */
+		r.now += SECOND;
+	}
+}
+
+static void
+arp_request_is_answered(void **state)
+{
+	static const char reply[] = "020000000099 020000000001 0806 0001 0800 06 04 0002 020000000001 c0000201 020000000099 c0000209";
+	uint8_t want[64];
+	rig_receive(&r, buf, arp(1, ALL, PEER, "192.0.2.9", "192.0.2.1"));
+	const struct rig_out *o = expect("sent");
+	assert_int_equal(o->len, rig_hex(reply, want, sizeof(want)));
+	assert_memory_equal(o->data, want, o->len);
+	rig_receive(&r, buf, arp(1, ALL, PEER, "192.0.2.9", "192.0.2.7"));
+	expect("drop consumed");
+	rig_receive(&r, buf, arp(1, ALL, PEER, "0.0.0.0", "192.0.2.1")); /* a probe (RFC 5227) is answered, not learned */
+	expect("sent");
+}
+
+static void
+malformed_arp_is_refused(void **state)
+{
+	for (unsigned at = 0; at < 8; at++) {
+		size_t n = arp(1, ALL, PEER, "192.0.2.9", "192.0.2.1");
+		buf[14 + at] ^= 0x40;
+		rig_receive(&r, buf, n);
+		expect("drop arp");
+	}
+	arp(1, ALL, PEER, "192.0.2.9", "192.0.2.1");
+	rig_receive(&r, buf, 14 + 27);
+	expect("drop arp");
+}
+
+static void
+neighbour_solicitation_is_answered(void **state)
+{
+	rig_receive(&r, buf, nd(135, "2001:db8::9", "ff02::1:ff00:1", "2001:db8::1", 1, 255));
+	const struct rig_out *o = expect("sent");
+	const uint8_t *p = o->data + 14;
+	assert_memory_equal(o->data, ((uint8_t[]){2, 0, 0, 0, 0, 0x99, 2, 0, 0, 0, 0, 1, 0x86, 0xdd}), 14);
+	assert_true(tp_good(p, o->len - 14u));
+	assert_int_equal(p[7], 255);
+	assert_int_equal(p[40], 136);
+	assert_int_equal(p[44], 0x60); /* solicited, override */
+	assert_memory_equal(p + 48, addresses[1].addr.ip, 16);
+	assert_memory_equal(p + 64, ((uint8_t[]){2, 1, 2, 0, 0, 0, 0, 1}), 8);
+	/* Duplicate address detection: to all nodes, not solicited. */
+	rig_receive(&r, buf, nd(135, "::", "ff02::1:ff00:1", "2001:db8::1", 0, 255));
+	o = expect("sent");
+	assert_memory_equal(o->data, ((uint8_t[]){0x33, 0x33, 0, 0, 0, 1}), 6);
+	assert_int_equal(o->data[14 + 44], 0x20);
+}
+
+static void
+invalid_nd_is_refused(void **state)
+{
+	rig_receive(&r, buf, nd(135, "2001:db8::9", "ff02::1:ff00:1", "2001:db8::1", 1, 254));
+	expect("drop nd");
+	rig_receive(&r, buf, nd(135, "::", "ff02::1:ff00:1", "2001:db8::1", 1, 255)); /* source option without a source */
+	expect("drop nd");
+	size_t n = nd(135, "::", "2001:db8::1", "2001:db8::1", 0, 255); /* not to the solicited-node group */
+	memcpy(buf, (const uint8_t[]){2, 0, 0, 0, 0, 1}, 6);
+	rig_receive(&r, buf, n);
+	expect("drop nd");
+	rig_receive(&r, buf, nd(135, "2001:db8::9", "ff02::1:ff00:1", "ff02::1", 1, 255));
+	expect("drop nd");
+	n = nd(135, "2001:db8::9", "ff02::1:ff00:1", "2001:db8::1", 1, 255);
+	buf[14 + 65] = 0; /* option of length 0 */
+	uint16_t sum = 0;
+	memcpy(buf + 14 + 42, &sum, 2);
+	sum = tp_l4sum(buf + 14, buf + 54);
+	memcpy(buf + 14 + 42, &sum, 2);
+	rig_receive(&r, buf, n);
+	expect("drop nd");
+	n = nd(135, "2001:db8::9", "ff02::1:ff00:1", "2001:db8::1", 1, 255);
+	buf[14 + 50] ^= 1;
+	rig_receive(&r, buf, n);
+	expect("drop icmp_checksum");
+}
+
+static void
+echo_is_answered(void **state)
+{
+	static const char *const pair[2][2] = {{"192.0.2.9", "192.0.2.1"}, {"2001:db8::9", "2001:db8::1"}};
+	know_peer();
+	rig_receive(&r, buf, nd(135, "2001:db8::9", "ff02::1:ff00:1", "2001:db8::1", 1, 255));
+	drain();
+	for (unsigned i = 0; i < 2; i++) {
+		size_t n = frame(US, PEER, i ? 0x86dd : 0x0800);
+		n += tp_icmp(buf + n, pair[i][0], pair[i][1], i ? 128 : 8, 7, 57);
+		rig_receive(&r, buf, n);
+		const struct rig_out *o = expect("sent");
+		const uint8_t *p = o->data + 14;
+		assert_int_equal(o->len, n);
+		assert_memory_equal(o->data, ((uint8_t[]){2, 0, 0, 0, 0, 0x99}), 6);
+		assert_true(tp_good(p, n - 14));
+		assert_int_equal(p[i ? 40 : 20], i ? 129 : 0);
+		assert_int_equal(p[i ? 7 : 8], 64);
+		assert_memory_equal(p + (i ? 48 : 28), buf + 14 + (i ? 48 : 28), n - 14 - (i ? 48 : 28));
+	}
+}
+
+static void
+datagram_for_us(void **state)
+{
+	static const char *const pair[2][2] = {{"198.51.100.7", "10.9.0.1"}, {"2001:db8:1::9", "2001:db8::1"}};
+	for (unsigned i = 0; i < 2; i++) {
+		size_t l2 = frame(US, PEER, i ? 0x86dd : 0x0800), l3 = i ? 40 : 20;
+		size_t n = l2 + tp_udp(buf + l2, pair[i][0], 5000, pair[i][1], 3478, 20);
+		buf[l2 + 1] |= i ? 0x30 : 0x03; /* ECN CE */
+		if (i == 0) {
+			uint16_t sum = 0;
+			memcpy(buf + l2 + 10, &sum, 2);
+			sum = rte_ipv4_cksum((void *)(buf + l2));
+			memcpy(buf + l2 + 10, &sum, 2);
+		}
+		rig_receive(&r, buf, n + (i ? 0 : 2)); /* with link-layer padding */
+		const struct rig_out *o = expect("gate 1");
+		assert_int_equal(o->len, n - 14);
+		assert_int_equal(o->meta.l3_len, l3);
+		assert_int_equal(o->meta.tos, 3);
+		assert_int_equal(o->meta.endpoint.family, i ? 6 : 4);
+		assert_int_equal(o->meta.endpoint.remote_port, 5000);
+		assert_int_equal(o->meta.endpoint.local_port, 3478);
+		assert_memory_equal(o->meta.endpoint.local, i ? addresses[1].addr.ip : addresses[2].addr.ip, i ? 16 : 4);
+		buf[n - 1] ^= 1;
+		rig_receive(&r, buf, n);
+		expect("drop udp_checksum");
+		buf[n - 1] ^= 1;
+		memset(buf + l2 + l3 + 6, 0, 2); /* no checksum: IPv4 only */
+		rig_receive(&r, buf, n);
+		expect(i ? "drop udp_checksum" : "gate 1");
+		buf[l2 + l3 + 5]++;
+		rig_receive(&r, buf, n);
+		expect("drop udp_length");
+	}
+}
+
+/* One header byte changed each: what the packet is then dropped as. */
+static void
+bad_headers(void **state)
+{
+	static const struct {
+		int v, at; /* at: into the IP header; or -1: frame of `value` bytes */
+		uint8_t value;
+		bool fix; /* correct the header checksum */
+		const char *verdict;
+	} row[] = {
+		{4, 0, 0x44, true, "drop ip_header_length"}, {4, 0, 0x4f, false, "drop ip_checksum"},
+		{4, 0, 0x55, false, "drop ip_version"}, {4, 8, 1, false, "drop ip_checksum"},
+		{4, 3, 0x13, true, "drop ip_length"}, {4, 2, 0x10, true, "drop ip_length"},
+		{4, 12, 0, true, "drop ip_source"}, {4, 12, 127, true, "drop ip_source"}, {4, 12, 224, true, "drop ip_source"},
+		{4, 12, 255, true, "drop ip_source"}, {4, 16, 0, true, "drop ip_destination"},
+		{4, 16, 127, true, "drop ip_destination"}, {4, 16, 224, true, "drop multicast"}, {4, 9, 6, true, "drop protocol"},
+		{4, 6, 0x20, true, "drop udp_fragment"}, {4, 17, 1, true, "gate 0"},
+		{6, 5, 200, false, "drop ip_length"}, {6, 8, 0xff, false, "drop ip_source"}, {6, 24, 0xff, false, "drop multicast"},
+		{6, 6, 6, false, "drop protocol"}, {6, 6, 0, false, "drop ip_extension"}, {6, 25, 2, false, "gate 0"},
+	};
+	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		bool v6 = row[i].v == 6;
+		size_t l2 = frame(US, PEER, v6 ? 0x86dd : 0x0800);
+		size_t n = l2 + tp_udp(buf + l2, v6 ? "2001:db8::9" : "192.0.2.9", 9, v6 ? "2001:db8::1" : "192.0.2.1", 9, 40);
+		buf[l2 + row[i].at] = row[i].value;
+		if (row[i].fix) {
+			memset(buf + l2 + 10, 0, 2);
+			uint16_t sum = (uint16_t)~rte_raw_cksum(buf + l2, 20);
+			memcpy(buf + l2 + 10, &sum, 2);
+		}
+		rig_receive(&r, buf, n);
+		const struct rig_out *o = rig_next(&r);
+		if (strcmp(rig_verdict(&r, o), row[i].verdict) != 0)
+			fail_msg("row %u: %s, not %s", i, rig_verdict(&r, o), row[i].verdict);
+	}
+}
+
+static void
+frames_for_others(void **state)
+{
+	size_t l2 = frame("02:00:00:00:00:02", PEER, 0x0800), n = l2 + tp_udp(buf + l2, "192.0.2.9", 1, "192.0.2.1", 2, 30);
+	rig_receive(&r, buf, n);
+	expect("drop not_for_us");
+	frame(ALL, PEER, 0x0800);
+	rig_receive(&r, buf, n);
+	expect("drop link_multicast");
+	frame(US, PEER, 0x88cc);
+	rig_receive(&r, buf, n);
+	expect("drop ethertype");
+	frame(US, PEER, 0x8100);
+	rig_receive(&r, buf, n);
+	expect("drop vlan");
+	rig_receive(&r, buf, 20);
+	expect("drop frame_short");
+	n = l2 + tp_udp(buf + l2, "192.0.2.9", 1, "192.0.2.255", 2, 30);
+	frame(ALL, PEER, 0x0800);
+	rig_receive(&r, buf, n);
+	expect("drop multicast");
+}
+
+static void
+waits_for_the_neighbour(void **state)
+{
+	size_t n = tp_udp(buf, "192.0.2.1", 1, "192.0.2.9", 2, 30);
+	rig_send(&r, "ip", buf, n, NULL);
+	const struct rig_out *o = expect("sent"); /* who has 192.0.2.9? */
+	assert_memory_equal(o->data, ((uint8_t[]){0xff, 0xff, 0xff, 0xff, 0xff, 0xff}), 6);
+	assert_memory_equal(o->data + 38, ((uint8_t[]){192, 0, 2, 9}), 4);
+	for (unsigned i = 0; i < 4; i++) /* the fifth replaces the oldest */
+		rig_send(&r, "ip", buf, n, NULL);
+	expect("drop neighbour_queue");
+	assert_null(rig_next(&r));
+	assert_int_equal(r.held, 4);
+	rig_receive(&r, buf, arp(2, US, PEER, "192.0.2.9", "192.0.2.1"));
+	expect("drop consumed");
+	for (unsigned i = 0; i < 4; i++) {
+		o = expect("sent");
+		assert_memory_equal(o->data, ((uint8_t[]){2, 0, 0, 0, 0, 0x99, 2, 0, 0, 0, 0, 1, 8, 0}), 14);
+		assert_int_equal(o->len, n + 14);
+	}
+	assert_int_equal(r.held, 0);
+}
+
+static void
+gives_up_after_three_solicitations(void **state)
+{
+	size_t n = tp_udp(buf, "2001:db8::1", 1, "2001:db8::9", 2, 30);
+	for (unsigned attempt = 0; attempt < 2; attempt++) {
+		rig_send(&r, "ip", buf, n, NULL);
+		for (unsigned i = 0; i < 3; i++) {
+			const struct rig_out *o = expect("sent");
+			assert_int_equal(o->data[14 + 40], 135);
+			assert_true(tp_good(o->data + 14, o->len - 14u));
+			assert_memory_equal(o->data, ((uint8_t[]){0x33, 0x33, 0xff, 0, 0, 9}), 6);
+			rig_poll(&r);
+			assert_null(rig_next(&r));
+			r.now += SECOND;
+			rig_poll(&r);
+		}
+		expect("drop neighbour");
+	}
+}
+
+static void
+stale_neighbour_is_asked_and_used_meanwhile(void **state)
+{
+	size_t n = tp_udp(buf, "192.0.2.1", 1, "192.0.2.9", 2, 30);
+	uint8_t packet[128];
+	memcpy(packet, buf, n);
+	know_peer();
+	r.now += 29 * SECOND;
+	rig_send(&r, "ip", packet, n, NULL);
+	expect("sent");
+	for (unsigned i = 0; i < 3; i++) {
+		r.now += 2 * SECOND;
+		rig_send(&r, "ip", packet, n, NULL);
+		const struct rig_out *o = expect("sent"); /* unicast */
+		assert_int_equal(o->data[13], 6);
+		assert_memory_equal(o->data, ((uint8_t[]){2, 0, 0, 0, 0, 0x99}), 6);
+		expect("sent");
+	}
+	/* An answer makes it fresh again. */
+	rig_receive(&r, buf, arp(2, US, PEER, "192.0.2.9", "192.0.2.1"));
+	expect("drop consumed");
+	rig_send(&r, "ip", packet, n, NULL);
+	expect("sent");
+	assert_null(rig_next(&r));
+	/* Silence: forgotten, everyone is asked. */
+	for (unsigned i = 0; i < 4; i++) {
+		r.now += 31 * SECOND;
+		rig_send(&r, "ip", packet, n, NULL);
+	}
+	drain();
+	rig_send(&r, "ip", packet, n, NULL);
+	assert_memory_equal(expect("sent")->data, ((uint8_t[]){0xff, 0xff, 0xff, 0xff, 0xff, 0xff}), 6);
+	assert_int_equal(r.held, 1);
+}
+
+static void
+foreign_messages_teach_nothing(void **state)
+{
+	size_t n;
+	rig_receive(&r, buf, arp(2, US, PEER, "192.0.2.9", "192.0.2.1")); /* not asked for */
+	expect("drop consumed");
+	rig_receive(&r, buf, arp(1, ALL, PEER, "203.0.113.5", "192.0.2.1")); /* not on this link: answered only */
+	expect("sent");
+	n = tp_udp(buf, "192.0.2.1", 1, "192.0.2.9", 2, 30);
+	rig_send(&r, "ip", buf, n, NULL);
+	assert_int_equal(expect("sent")->data[13], 6);
+	assert_int_equal(r.held, 1);
+}
+
+static void
+next_hops(void **state)
+{
+	static const struct {
+		const char *src, *dst, *via, *asks;
+	} row[] = {
+		{"192.0.2.1", "192.0.2.77", NULL, "192.0.2.77"},
+		{"192.0.2.1", "10.9.44.1", NULL, "10.9.44.1"},
+		{"192.0.2.1", "203.0.113.1", NULL, "192.0.2.254"},
+		{"192.0.2.1", "203.0.113.1", "192.0.2.33", "192.0.2.33"},
+		{"192.0.2.1", "203.0.113.1", "2001:db8::33", "2001:db8::33"},
+		{"2001:db8::1", "2001:db8:9::1", NULL, "2001:db8::ff"},
+	};
+	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		struct tr_meta meta = {0};
+		struct tr_addr asked;
+		size_t n = tp_udp(buf, row[i].src, 1, row[i].dst, 2, 30);
+		memset(&meta.endpoint, 6, sizeof(meta.endpoint)); /* what a plugin left there does not matter */
+		if (row[i].via != NULL) {
+			meta.flags = TR_META_VIA;
+			assert_true(parse_addr(row[i].via, &meta.next_hop));
+		}
+		assert_true(parse_addr(row[i].asks, &asked));
+		rig_send(&r, "ip", buf, n, &meta);
+		const struct rig_out *o = expect("sent");
+		assert_memory_equal(o->data + (asked.family == 4 ? 38 : 62), asked.ip, asked.family == 4 ? 4 : 16);
+	}
+	size_t n = tp_udp(buf, "192.0.2.1", 1, "192.0.2.1", 2, 30);
+	rig_send(&r, "ip", buf, n, NULL);
+	expect("drop to_self");
+	n = tp_udp(buf, "192.0.2.1", 1, "192.0.2.9", 2, 1473);
+	rig_send(&r, "ip", buf, n, NULL);
+	expect("drop too_big");
+	rig_send(&r, "ip", "\x45", 1, NULL);
+	expect("drop ip_short");
+}
+
+static void
+unspecified_source_is_filled(void **state)
+{
+	static const struct {
+		const char *src, *dst, *own;
+	} row[] = {{"0.0.0.0", "192.0.2.255", "192.0.2.1"}, {"0.0.0.0", "10.9.255.255", "10.9.0.1"},
+		{"::", "ff02::1", "2001:db8::1"}, {"0.0.0.0", "224.0.0.9", "192.0.2.1"}};
+	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		struct tr_addr own;
+		size_t n = tp_udp(buf, row[i].src, 1, row[i].dst, 2, 31), l3 = strchr(row[i].src, ':') ? 40 : 20;
+		struct tr_meta meta = {.l3_len = (uint8_t)l3, .l4 = 17, .flags = TR_META_OWN};
+		assert_true(parse_addr(row[i].own, &own));
+		rig_send(&r, "ip", buf, n, &meta);
+		const struct rig_out *o = expect("sent");
+		assert_memory_equal(o->data + 14 + (l3 == 40 ? 8 : 12), own.ip, l3 == 40 ? 16 : 4);
+		assert_true(tp_good(o->data + 14, n));
+	}
+}
+
+static void
+checksum_left_to_the_port_is_done_here(void **state)
+{
+	struct tr_meta meta = {.l3_len = 40, .l4 = 17, .flags = TR_META_OWN};
+	size_t n = tp_udp(buf, "::", 1, "ff02::1", 2, 1200);
+	memset(buf + 46, 0, 2);
+	struct rte_mbuf *m = rig_packet(&r, buf, n);
+	uint16_t gate;
+	*tr_meta(m) = meta;
+	m->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM | RTE_MBUF_F_TX_IPV6;
+	r.rx++;
+	interface_send(&r.node[0], &m, 1, &gate);
+	assert_true(tp_good(expect("sent")->data + 14, n));
+}
+
+static void
+full_port(void **state)
+{
+	size_t n = tp_udp(buf, "192.0.2.1", 1, "192.0.2.255", 2, 30);
+	r.port_takes = 0;
+	rig_send(&r, "ip", buf, n, NULL);
+	expect("drop tx_full");
+}
+
+static void
+tagged_interface(void **state)
+{
+	set_options(42);
+	assert_true(rig_open(&r, &class_interface, "wan", &options, NULL));
+	rig_poll(&r);
+	drain();
+	arp(1, ALL, PEER, "192.0.2.9", "192.0.2.1");
+	rig_receive(&r, buf, 60);
+	expect("drop vlan");
+	memmove(buf + 16, buf + 12, 48);
+	memcpy(buf + 12, (const uint8_t[]){0x81, 0, 0x60, 42}, 4); /* priority 3 */
+	rig_receive(&r, buf, 64);
+	const struct rig_out *o = expect("sent");
+	assert_memory_equal(o->data + 12, ((uint8_t[]){0x81, 0, 0, 42, 8, 6, 0, 1}), 8);
+	buf[15] = 43;
+	rig_receive(&r, buf, 64);
+	expect("drop vlan");
+}
+
+static void
+wrong_options_are_refused(void **state)
+{
+	set_options(0);
+	options.port = "none";
+	assert_false(rig_open(&r, &class_interface, "wan", &options, NULL));
+	assert_string_equal(r.failure, "appliance.cfg has no port `none`");
+	set_options(0);
+	options.mtu = 9000;
+	assert_false(rig_open(&r, &class_interface, "wan", &options, NULL));
+	assert_string_equal(r.failure, "mtu 9000 is more than port `wan` carries, 1500");
+	set_options(0);
+	parse_addr("203.0.113.1", &gateways[0]);
+	assert_false(rig_open(&r, &class_interface, "wan", &options, NULL));
+	assert_string_equal(r.failure, "gateway 203.0.113.1 is not in any of the interface's networks");
+}
+
+#define QUIET(f) cmocka_unit_test_setup_teardown(f, open_quiet, done)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(announces_its_addresses_twice, done),
+		QUIET(arp_request_is_answered),
+		QUIET(malformed_arp_is_refused),
+		QUIET(neighbour_solicitation_is_answered),
+		QUIET(invalid_nd_is_refused),
+		QUIET(echo_is_answered),
+		QUIET(datagram_for_us),
+		QUIET(bad_headers),
+		QUIET(frames_for_others),
+		QUIET(waits_for_the_neighbour),
+		QUIET(gives_up_after_three_solicitations),
+		QUIET(stale_neighbour_is_asked_and_used_meanwhile),
+		QUIET(foreign_messages_teach_nothing),
+		QUIET(next_hops),
+		QUIET(unspecified_source_is_filled),
+		QUIET(checksum_left_to_the_port_is_done_here),
+		QUIET(full_port),
+		cmocka_unit_test_teardown(tagged_interface, done),
+		cmocka_unit_test(wrong_options_are_refused),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
