@@ -82,7 +82,8 @@ tp_syn(uint8_t *p, const char *src, const char *dst, uint8_t flags, const uint8_
 	struct rte_tcp_hdr *t = (void *)(p + l3);
 	*t = (struct rte_tcp_hdr){.src_port = htons(1000), .dst_port = htons(80), .sent_seq = 1, .rx_win = htons(1000),
 		.data_off = (uint8_t)((5 + len / 4) << 4), .tcp_flags = flags};
-	memcpy(t + 1, options, len);
+	if (len > 0)
+		memcpy(t + 1, options, len);
 	t->cksum = tp_l4sum(p, t);
 	return l3 + 20 + len;
 }
