@@ -67,51 +67,64 @@ tr_udp_checksum(const struct rte_udp_hdr *udp, const void *addresses, size_t add
 	return folded ? folded : 0xffff;
 }
 
+static inline uint64_t
+tr_udp_reply_ip4(uint8_t *ip, const struct tr_endpoint *to, uint16_t total_len)
+{
+	uint32_t local, remote;
+	memcpy(&local, to->local, 4);
+	memcpy(&remote, to->remote, 4);
+	const uint64_t addresses = (uint64_t)local + remote;
+	const uint32_t length = rte_cpu_to_be_32((uint32_t)RTE_IPV4_VHL_DEF << 24 | total_len);
+	const uint32_t fragment = rte_cpu_to_be_32(RTE_IPV4_HDR_DF_FLAG);
+	const uint32_t ttl = rte_cpu_to_be_32((uint32_t)TR_TTL << 24 | (uint32_t)IPPROTO_UDP << 16);
+	const uint32_t checksum = tr_sum_fold(addresses + length + fragment + ttl);
+	const uint32_t words[5] = {length, fragment, ttl | checksum << 16, local, remote};
+	memcpy(ip, words, sizeof(words));
+	return addresses;
+}
+
+static inline uint64_t
+tr_udp_reply_ip6(uint8_t *ip, const struct tr_endpoint *to, uint16_t udp_len)
+{
+	const uint32_t words[2] = {rte_cpu_to_be_32(6u << 28),
+		rte_cpu_to_be_32((uint32_t)udp_len << 16 | IPPROTO_UDP << 8 | TR_TTL)};
+	memcpy(ip, words, sizeof(words));
+	memcpy(ip + 8, to->local, 16);
+	memcpy(ip + 24, to->remote, 16);
+	return tr_sum(tr_sum(0, to->local, 16), to->remote, 16);
+}
+
 /*
  * Turns a packet of type udp into the answer to it, type ip. Its payload of `len` bytes already stands where the request's
  * did (len <= tr_udp_room()). Addresses and ports swap; the headers are new: no options or extension headers, TTL 64,
  * DSCP 0, and both checksums right. What the metadata said of the request is gone.
+ *
+ * Write a whole burst's payloads first, then turn the packets round: a checksum that reads what was written a moment
+ * ago, in other pieces, waits for the stores (40 clocks a packet).
  */
 static inline void
 tr_udp_reply(struct rte_mbuf *m, size_t len)
 {
 	struct tr_meta *meta = tr_meta(m);
-	const struct tr_endpoint to = meta->endpoint;
-	const uint16_t l3_len = to.family == 4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
+	const struct tr_endpoint *to = &meta->endpoint;
+	const bool ip4 = to->family == 4;
+	const uint16_t l3_len = ip4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
 	const uint16_t udp_len = (uint16_t)(sizeof(struct rte_udp_hdr) + len);
 
 	m->data_off = (uint16_t)(m->data_off + meta->l3_len - l3_len);
 	m->data_len = (uint16_t)(l3_len + udp_len);
 	m->pkt_len = m->data_len;
-	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
-	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(ip + l3_len);
+	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *), *udp = ip + l3_len;
 
-	const void *addresses;
-	if (to.family == 4) {
-		struct rte_ipv4_hdr *h = (struct rte_ipv4_hdr *)ip;
-		*h = (struct rte_ipv4_hdr){.version_ihl = RTE_IPV4_VHL_DEF,
-			.total_length = rte_cpu_to_be_16(m->data_len),
-			.fragment_offset = rte_cpu_to_be_16(RTE_IPV4_HDR_DF_FLAG),
-			.time_to_live = TR_TTL,
-			.next_proto_id = IPPROTO_UDP};
-		memcpy(&h->src_addr, to.local, 4);
-		memcpy(&h->dst_addr, to.remote, 4);
-		h->hdr_checksum = tr_sum_fold(tr_sum(0, h, sizeof(*h)));
-		addresses = &h->src_addr;
-	} else {
-		struct rte_ipv6_hdr *h = (struct rte_ipv6_hdr *)ip;
-		h->vtc_flow = rte_cpu_to_be_32(6u << 28);
-		h->payload_len = rte_cpu_to_be_16(udp_len);
-		h->proto = IPPROTO_UDP;
-		h->hop_limits = TR_TTL;
-		memcpy(h->src_addr, to.local, 16);
-		memcpy(h->dst_addr, to.remote, 16);
-		addresses = h->src_addr;
-	}
-	*udp = (struct rte_udp_hdr){.src_port = rte_cpu_to_be_16(to.local_port),
-		.dst_port = rte_cpu_to_be_16(to.remote_port),
-		.dgram_len = rte_cpu_to_be_16(udp_len)};
-	udp->dgram_cksum = tr_udp_checksum(udp, addresses, to.family == 4 ? 8 : 32, udp_len);
+	/* Pseudo header, header and payload: sums don't depend on order, so all but the payload comes from registers. */
+	uint64_t sum = ip4 ? tr_udp_reply_ip4(ip, to, m->data_len) : tr_udp_reply_ip6(ip, to, udp_len);
+	const uint32_t ports = rte_cpu_to_be_32((uint32_t)to->local_port << 16 | to->remote_port);
+	const uint32_t length = rte_cpu_to_be_32((uint32_t)udp_len << 16);
+	sum += (uint64_t)ports + length + rte_cpu_to_be_32((uint32_t)IPPROTO_UDP << 16 | udp_len);
+	const uint16_t folded = tr_sum_fold(tr_sum(sum, udp + sizeof(struct rte_udp_hdr), len));
+	const uint32_t checksum = folded ? folded : 0xffff;
+	const uint32_t words[2] = {ports, length | checksum << 16};
+	memcpy(udp, words, sizeof(words));
 
 	meta->l3_len = (uint8_t)l3_len;
 	meta->l4 = IPPROTO_UDP;

@@ -82,8 +82,9 @@ answer_reverse(struct tr_node *node, const struct question *q, uint8_t *msg, siz
 	return negative(node, q, msg, room, exists, DNS_HEADER);
 }
 
+/* Writes the answer over the question: OUT, and its size; or another gate, or a drop. */
 static uint16_t
-ask(struct tr_node *node, struct rte_mbuf *m)
+ask(struct tr_node *node, struct rte_mbuf *m, uint16_t *answer_size)
 {
 	struct magicdns *d = node->self;
 	struct question q;
@@ -111,15 +112,19 @@ ask(struct tr_node *node, struct rte_mbuf *m)
 	}
 	if (size == 0)
 		return TR_DROP(DROP_NO_ROOM);
-	tr_udp_reply(m, size);
+	*answer_size = (uint16_t)size;
 	return OUT;
 }
 
 static void
 magicdns_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
+	uint16_t size[TR_BURST];
 	for (uint16_t i = 0; i < n; i++)
-		gate[i] = ask(node, pkts[i]);
+		gate[i] = ask(node, pkts[i], &size[i]);
+	for (uint16_t i = 0; i < n; i++)
+		if (gate[i] == OUT)
+			tr_udp_reply(pkts[i], size[i]);
 }
 
 static void

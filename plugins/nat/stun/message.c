@@ -163,25 +163,43 @@ put16(uint8_t *p, uint16_t v)
 	return p + 2;
 }
 
+/* Whole words wherever it can be: crc32_sum() reads words, and two halves just written make it wait. */
 static uint8_t *
-put_attribute(uint8_t *p, uint16_t type, uint16_t len)
+put32(uint8_t *p, uint32_t v)
 {
-	return put16(put16(p, type), len);
+	v = __builtin_bswap32(v);
+	memcpy(p, &v, 4);
+	return p + 4;
+}
+
+static uint8_t *
+put_attribute(uint8_t *p, uint16_t type, size_t len)
+{
+	return put32(p, (uint32_t)type << 16 | (uint32_t)len);
+}
+
+static void
+put_header(uint8_t *msg, enum message_type type, size_t len)
+{
+	put32(msg, (uint32_t)type << 16 | (uint32_t)(len - STUN_HEADER));
 }
 
 /* `mask`: the 16 bytes of cookie and transaction id that hide the address from meddling NATs, or NULL. */
 static uint8_t *
 put_address(uint8_t *p, uint16_t type, uint8_t family, const uint8_t *ip, uint16_t port, const uint8_t *mask)
 {
-	const unsigned size = family == 4 ? 4 : 16;
-	p = put_attribute(p, type, (uint16_t)(4 + size));
-	*p++ = 0;
-	*p++ = family == 4 ? 1 : 2;
-	p = put16(p, mask ? port ^ (STUN_COOKIE >> 16) : port);
-	memcpy(p, ip, size);
-	for (unsigned i = 0; mask && i < size; i++)
-		p[i] ^= mask[i];
-	return p + size;
+	const unsigned words = family == 4 ? 1 : 4;
+	p = put_attribute(p, type, 4 + 4 * words);
+	p = put32(p, (family == 4 ? 1u : 2u) << 16 | (mask ? port ^ (STUN_COOKIE >> 16) : port));
+	for (unsigned i = 0; i < words; i++, p += 4) {
+		uint32_t word, hide = 0;
+		memcpy(&word, ip + 4 * i, 4);
+		if (mask)
+			memcpy(&hide, mask + 4 * i, 4);
+		word ^= hide;
+		memcpy(p, &word, 4);
+	}
+	return p;
 }
 
 static uint8_t *
@@ -203,20 +221,10 @@ put_unknown(uint8_t *p, const struct stun_request *r)
 	return odd ? put16(p, r->classic ? r->unknown[r->n_unknown - 1] : 0) : p;
 }
 
-static uint8_t *
-put_fingerprint(uint8_t *msg, uint8_t *p, const struct crc32 *crc)
-{
-	put16(msg + 2, (uint16_t)(p + FINGERPRINT_SIZE - msg - STUN_HEADER));
-	uint32_t v = crc32_sum(crc, msg, (size_t)(p - msg)) ^ FINGERPRINT_XOR;
-	p = put_attribute(p, FINGERPRINT, 4);
-	return put16(put16(p, (uint16_t)(v >> 16)), (uint16_t)v);
-}
-
 size_t
 stun_answer(uint8_t *msg, const struct stun_request *r, const struct crc32 *crc, const struct tr_endpoint *client)
 {
 	uint8_t *p = msg + STUN_HEADER;
-	put16(msg, r->n_unknown > 0 ? BINDING_ERROR : BINDING_SUCCESS);
 	if (r->n_unknown > 0) {
 		p = put_unknown(p, r);
 	} else if (r->classic) {
@@ -225,8 +233,9 @@ stun_answer(uint8_t *msg, const struct stun_request *r, const struct crc32 *crc,
 	} else {
 		p = put_address(p, XOR_MAPPED_ADDRESS, client->family, client->remote, client->remote_port, msg + 4);
 	}
-	put16(msg + 2, (uint16_t)(p - msg - STUN_HEADER));
+	const size_t len = (size_t)(p - msg), size = len + (r->fingerprint ? FINGERPRINT_SIZE : 0);
+	put_header(msg, r->n_unknown > 0 ? BINDING_ERROR : BINDING_SUCCESS, size);
 	if (r->fingerprint)
-		p = put_fingerprint(msg, p, crc);
-	return (size_t)(p - msg);
+		put32(put_attribute(p, FINGERPRINT, 4), crc32_sum(crc, msg, len) ^ FINGERPRINT_XOR);
+	return size;
 }

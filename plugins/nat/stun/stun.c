@@ -29,8 +29,9 @@ struct stun {
 	_Atomic uint64_t interval; /* ns between two answers to one source; 0: no limit */
 };
 
+/* Writes the answer over the request: OUT, and its size; or a drop. */
 static uint16_t
-answer(struct tr_node *node, struct rte_mbuf *m, enum stun_clients clients, uint64_t interval)
+answer(struct tr_node *node, struct rte_mbuf *m, enum stun_clients clients, uint64_t interval, uint16_t *size)
 {
 	struct stun *s = node->self;
 	const struct tr_endpoint *client = &tr_meta(m)->endpoint;
@@ -47,7 +48,7 @@ answer(struct tr_node *node, struct rte_mbuf *m, enum stun_clients clients, uint
 	if (tr_udp_room(m) < STUN_ANSWER_MAX)
 		return TR_DROP(STUN_NO_ROOM);
 
-	tr_udp_reply(m, stun_answer(msg, &r, &s->crc, client));
+	*size = (uint16_t)stun_answer(msg, &r, &s->crc, client);
 	node->count[r.n_unknown > 0 ? REFUSED : r.classic ? ANSWERED_CLASSIC : ANSWERED]++;
 	return OUT;
 }
@@ -58,8 +59,12 @@ stun_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t 
 	struct stun *s = node->self;
 	const enum stun_clients clients = atomic_load_explicit(&s->clients, memory_order_relaxed);
 	const uint64_t interval = atomic_load_explicit(&s->interval, memory_order_relaxed);
+	uint16_t size[TR_BURST];
 	for (uint16_t i = 0; i < n; i++)
-		gate[i] = answer(node, pkts[i], clients, interval);
+		gate[i] = answer(node, pkts[i], clients, interval, &size[i]);
+	for (uint16_t i = 0; i < n; i++)
+		if (gate[i] == OUT)
+			tr_udp_reply(pkts[i], size[i]);
 }
 
 static void
