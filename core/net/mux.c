@@ -76,6 +76,17 @@ mux_add(struct mux *mux, uint16_t port, uint8_t gate, const struct tr_match *mat
 	return true;
 }
 
+/* On a port of its own an instance gets everything: what it can't use it drops under reasons of its own. */
+static void
+mux_unshare(struct mux *mux)
+{
+	for (unsigned port = 0; port < 65536; port++) {
+		const unsigned g = mux->first[port];
+		if (g != NONE && mux->gate[g - 1].next == NONE)
+			mux->gate[g - 1].match = NULL;
+	}
+}
+
 static void *
 mux_create(struct tr_instance *instance, const struct tr_host *host, const void *options)
 {
@@ -100,6 +111,7 @@ mux_create(struct tr_instance *instance, const struct tr_host *host, const void 
 			return NULL;
 		}
 	}
+	mux_unshare(mux);
 	return mux;
 }
 
