@@ -31,7 +31,6 @@ lab_begin() {
 
 lab_end() {
 	local code=$? pid ns
-	set +e # of whoever sourced this: the clean-up goes through
 	trap - EXIT
 	for pid in "${LAB_PIDS[@]}"; do kill "$pid" 2>/dev/null; done
 	for pid in "${LAB_PIDS[@]}"; do
@@ -139,7 +138,7 @@ lab_daemon() {
 }
 
 lab_runs() {
-	kill -0 "$2" && grep 'running ' "$LAB_DIR/$1.log"
+	kill -0 "$2" 2>/dev/null && grep -q ': running /' "$LAB_DIR/$1.log"
 }
 
 lab_tailrace() {
