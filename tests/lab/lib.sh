@@ -31,6 +31,7 @@ lab_begin() {
 
 lab_end() {
 	local code=$? pid ns
+	set +e # what is gone already must not end the clean-up
 	trap - EXIT
 	for pid in "${LAB_PIDS[@]}"; do kill "$pid" 2>/dev/null; done
 	for pid in "${LAB_PIDS[@]}"; do
