@@ -32,10 +32,10 @@ print_end(const json_t *v, const char *command)
 {
 	double n = get_number(v, "actions");
 	if (n > 0)
-		printf("generation %.0f runs since %.3f s after the request (%.0f action%s)\n",
-			get_number(v, "generation"), get_number(v, "seconds"), n, n == 1 ? "" : "s");
+		printf("generation %.0f runs, after %.3f s and %.0f action%s\n", get_number(v, "generation"),
+			get_number(v, "seconds"), n, n == 1 ? "" : "s");
 	else
-		printf("nothing to change: generation %.0f goes on\n", get_number(v, "generation"));
+		printf("no option, link or peer has changed; generation %.0f runs\n", get_number(v, "generation"));
 	if (strcmp(command, "apply") == 0 && !get_flag(v, "lasting"))
 		printf("until the next start or reload only: appliance.cfg names another pipeline\n");
 }
@@ -44,7 +44,8 @@ static int
 apply(const struct cli *c, const char *command, int argc, char *const *argv)
 {
 	struct told t = {c->json, json_array(), json_array()};
-	struct client_call call = {.command = command, .argc = argc, .argv = argv, .progress = on_progress, .arg = &t};
+	struct client_call call = {
+		.command = command, .argc = argc, .argv = argv, .progress = on_progress, .arg = &t, .patience = 120};
 	json_t *v = client_call(c, &call);
 	int rc = v ? CLI_OK : call.exit;
 	if (v && c->json) {

@@ -62,7 +62,7 @@ int cli_print_json(json_t *v);                                                 /
 struct table;
 struct table *table_new(const char *const *columns); /* NULL-terminated */
 void table_row(struct table *t, const char *const *cells);
-void table_print(struct table *t, FILE *f); /* and frees; nothing when there are no rows */
+void table_print(struct table *t, FILE *f, unsigned indent); /* and frees; nothing when there are no rows */
 
 /* Any JSON as text for people: objects as `key  value` lines, lists of flat objects as tables. */
 void render_json(FILE *f, json_t *v, unsigned indent);

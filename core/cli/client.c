@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -112,6 +113,13 @@ print_failure(json_t *answer)
 	return json_array_size(details) ? CLI_CONFIGURATION : CLI_FAILED;
 }
 
+static int
+print_json_failure(json_t *answer)
+{
+	cli_print_json(json_incref(answer));
+	return json_object_get(answer, "details") ? CLI_CONFIGURATION : CLI_FAILED;
+}
+
 json_t *
 client_call(const struct cli *c, struct client_call *call)
 {
@@ -126,19 +134,23 @@ client_call(const struct cli *c, struct client_call *call)
 		close(sock);
 		return NULL;
 	}
+	struct timeval patience = {.tv_sec = call->patience ? call->patience : 15};
+	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	FILE *f = fdopen(sock, "r");
+	errno = 0;
 	json_t *answer = f ? read_answer(f, call) : NULL, *result = NULL;
+	bool late = errno == EAGAIN;
 	if (f)
 		fclose(f);
 	else
 		close(sock);
 	if (!answer)
-		cli_error("tailraced closed the connection: see its log (journalctl -u tailraced)");
+		cli_error(late ? "tailraced does not answer: it hangs or is stopped (is a debugger attached?)"
+			       : "tailraced closed the connection: see its log (journalctl -u tailraced)");
 	else if (json_is_true(json_object_get(answer, "ok")))
 		result = json_incref(json_object_get(answer, "result"));
 	else if (c->json)
-		call->exit = json_object_get(answer, "details") ? CLI_CONFIGURATION : CLI_FAILED,
-		cli_print_json(json_incref(answer));
+		call->exit = print_json_failure(answer);
 	else
 		call->exit = print_failure(answer);
 	json_decref(answer);

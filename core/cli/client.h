@@ -10,7 +10,8 @@ struct client_call {
 	char *const *argv;
 	void (*progress)(void *arg, json_t *p);
 	void *arg;
-	int exit; /* of the failure: enum cli_exit */
+	unsigned patience; /* s without a line from the daemon; 0: 15 */
+	int exit;          /* of the failure: enum cli_exit */
 };
 /* New reference, or NULL after the error has been printed. */
 json_t *client_call(const struct cli *c, struct client_call *call);

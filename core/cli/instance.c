@@ -34,7 +34,13 @@ const struct cli_command cli_show = {
 static int
 run_instance(const struct cli *c)
 {
-	return print_answer(c, client_ask(c, c->argv[0], c->argc - 1, c->argv + 1));
+	json_t *v = client_ask(c, c->argv[0], c->argc - 1, c->argv + 1);
+	if (c->argc == 1 && !c->json && json_is_array(v) && json_array_size(v) == 0) {
+		printf("%s has no commands; `tailrace show %s` shows its state\n", c->argv[0], c->argv[0]);
+		json_decref(v);
+		return CLI_OK;
+	}
+	return print_answer(c, v);
 }
 
 const struct cli_command cli_instance = {

@@ -41,7 +41,7 @@ print_table(json_t *list)
 			get_text(p, "origin"), get_text(p, "public_key")};
 		table_row(t, cells);
 	}
-	table_print(t, stdout);
+	table_print(t, stdout, 0);
 }
 
 static int

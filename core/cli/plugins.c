@@ -95,7 +95,7 @@ print_list(const char *title, const json_t *list, const char *const *columns, co
 			cells[k] = json_string_value(json_object_get(row, keys[k]));
 		table_row(t, cells);
 	}
-	table_print(t, stdout);
+	table_print(t, stdout, 0);
 }
 
 static void

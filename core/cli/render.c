@@ -6,6 +6,7 @@
 
 #define COLUMNS 16
 #define CELL 256
+#define LIST_WIDTH 60
 
 /* One value as a cell; lists of scalars are joined. */
 static void
@@ -89,7 +90,7 @@ find_columns(json_t *list, const char *keys[COLUMNS])
 }
 
 static void
-render_table(FILE *f, json_t *list)
+render_table(FILE *f, json_t *list, unsigned indent)
 {
 	const char *keys[COLUMNS], *heads[COLUMNS + 1] = {NULL};
 	char names[COLUMNS][64];
@@ -117,7 +118,21 @@ render_table(FILE *f, json_t *list)
 		}
 		table_row(t, cells);
 	}
-	table_print(t, f);
+	table_print(t, f, indent);
+}
+
+/* A list too long for one line has a line for each entry. */
+static void
+render_list(FILE *f, json_t *list, unsigned indent)
+{
+	size_t i;
+	json_t *e;
+	char text[CELL];
+	json_array_foreach(list, i, e)
+	{
+		scalar_text(e, text, sizeof(text));
+		fprintf(f, "%*s%s\n", (int)indent, "", text);
+	}
 }
 
 static void
@@ -129,9 +144,13 @@ render_object(FILE *f, json_t *o, unsigned indent)
 	json_object_foreach(o, key, v) if (is_flat(v) && (int)strlen(key) > width) width = (int)strlen(key);
 	json_object_foreach(o, key, v)
 	{
-		if (is_flat(v)) {
-			char text[4096];
+		char text[4096] = "";
+		if (is_flat(v))
 			scalar_text(v, text, sizeof(text));
+		if (json_is_array(v) && strlen(text) > LIST_WIDTH) {
+			fprintf(f, "%*s%s:\n", (int)indent, "", key);
+			render_list(f, v, indent + 2);
+		} else if (is_flat(v)) {
 			fprintf(f, "%*s%-*s  %s\n", (int)indent, "", width, key, text);
 		} else {
 			fprintf(f, "%*s%s:\n", (int)indent, "", key);
@@ -144,7 +163,7 @@ void
 render_json(FILE *f, json_t *v, unsigned indent)
 {
 	if (is_table(v)) {
-		render_table(f, v);
+		render_table(f, v, indent);
 	} else if (json_is_object(v)) {
 		render_object(f, v, indent);
 	} else if (json_is_array(v) && !is_flat(v)) {

@@ -13,7 +13,7 @@ print_counter(struct table *t, const char *where, const char *what, const json_t
 }
 
 static void
-print_instance(struct table *t, const char *name, json_t *i)
+print_instance(struct table *t, const char *name, json_t *i, bool all)
 {
 	static const char *const groups[][3] = {
 		{"in", "in_per_second", "in "}, {"counters", "counters_per_second", ""}};
@@ -24,6 +24,8 @@ print_instance(struct table *t, const char *name, json_t *i)
 		json_t *rates = json_object_get(i, groups[g][1]);
 		json_object_foreach(json_object_get(i, groups[g][0]), key, v)
 		{
+			if (!all && json_integer_value(v) == 0)
+				continue;
 			snprintf(what, sizeof(what), "%s%s", groups[g][2], key);
 			print_counter(t, name, what, v, get_number(rates, key));
 		}
@@ -45,8 +47,8 @@ run_stats(const struct cli *c)
 	if (c->argc == 0)
 		json_object_foreach(json_object_get(v, "totals"), key, o)
 			print_counter(t, "(all)", key, o, get_number(rates, key));
-	json_object_foreach(json_object_get(v, "instances"), key, o) print_instance(t, key, o);
-	table_print(t, stdout);
+	json_object_foreach(json_object_get(v, "instances"), key, o) print_instance(t, key, o, c->argc > 0);
+	table_print(t, stdout, 0);
 	json_decref(v);
 	return CLI_OK;
 }
@@ -57,7 +59,8 @@ const struct cli_command cli_stats = {
 	.max_args = 1,
 	.word = CLI_WORD_INSTANCE,
 	.doc = "counters of every instance, in total and per second",
-	.more = "rx + created = tx + drops + held, always: no packet leaves uncounted.",
+	.more = "rx + created = tx + drops + held, always: no packet leaves uncounted. Without INSTANCE, counters at "
+		"zero are left out.",
 	.run = run_stats,
 };
 
@@ -84,7 +87,7 @@ run_drops(const struct cli *c)
 			figure_count(second, get_number(d, "per_second")), get_text(d, "meaning")};
 		table_row(t, cells);
 	}
-	table_print(t, stdout);
+	table_print(t, stdout, 0);
 	json_decref(v);
 	return CLI_OK;
 }

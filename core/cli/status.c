@@ -3,12 +3,11 @@
 #include "commands.h"
 
 static void
-print_problems(const json_t *v)
+print_problems(json_t *list, const char *before)
 {
 	size_t i;
 	json_t *p;
-	json_array_foreach(json_object_get(v, "problems"), i, p)
-		printf("  %s: %s\n", get_text(p, "what"), get_text(p, "why"));
+	json_array_foreach(list, i, p) printf("%s%s: %s\n", before, get_text(p, "what"), get_text(p, "why"));
 }
 
 static void
@@ -35,7 +34,7 @@ print_ports(const json_t *v)
 			get_text(p, "device")};
 		table_row(t, cells);
 	}
-	table_print(t, stdout);
+	table_print(t, stdout, 0);
 }
 
 static void
@@ -56,7 +55,7 @@ print_workers(const json_t *v)
 		const char *cells[] = {number, pinned ? cpu : "any", busy, generation};
 		table_row(t, cells);
 	}
-	table_print(t, stdout);
+	table_print(t, stdout, 0);
 }
 
 static void
@@ -71,7 +70,7 @@ print_instances(const json_t *v)
 		const char *cells[] = {get_text(o, "name"), get_text(o, "class"), get_text(o, "plugin")};
 		table_row(t, cells);
 	}
-	table_print(t, stdout);
+	table_print(t, stdout, 0);
 }
 
 static void
@@ -87,7 +86,7 @@ print_plugins(const json_t *v)
 			get_text(p, "name"), get_text(p, "version"), get_text(p, "build_id"), get_text(p, "path")};
 		table_row(t, cells);
 	}
-	table_print(t, stdout);
+	table_print(t, stdout, 0);
 	json_array_foreach(list, i, p) if (*get_text(p, "gdb")) printf("%s%s: %s\n%*s  %s\n",
 		i ? "" : "symbols of what runs:\n", get_text(p, "name"), get_text(p, "gdb"),
 		(int)json_string_length(json_object_get(p, "name")), "", get_text(p, "perf"));
@@ -110,7 +109,7 @@ print_drops(const json_t *v)
 			figure_count(second, get_number(d, "per_second")), get_text(d, "meaning")};
 		table_row(t, cells);
 	}
-	table_print(t, stdout);
+	table_print(t, stdout, 0);
 }
 
 static int
@@ -125,8 +124,9 @@ run(const struct cli *c)
 		return rc;
 	}
 	char age[CLI_FIGURE];
-	printf("tailrace %s: %s\n", get_text(v, "version"), rc == CLI_OK ? "working" : "NOT WORKING, or only in part:");
-	print_problems(v);
+	printf("tailrace %s: %s\n", get_text(v, "version"), rc == CLI_OK ? "working" : "NOT WORKING, or only in part");
+	print_problems(json_object_get(v, "problems"), "  ");
+	print_problems(json_object_get(v, "notices"), "note: ");
 	printf("generation %.0f of %s; up for %s, process %.0f%s\n", get_number(v, "generation"),
 		*get_text(v, "pipeline") ? get_text(v, "pipeline") : "(no pipeline)",
 		figure_age(age, get_number(v, "uptime")), get_number(v, "pid"),

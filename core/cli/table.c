@@ -43,15 +43,18 @@ table_row(struct table *t, const char *const *cells)
 }
 
 void
-table_print(struct table *t, FILE *f)
+table_print(struct table *t, FILE *f, unsigned indent)
 {
+	char *text = NULL;
 	if (!t)
 		return;
-	if (t->rows) {
-		fflush(f);
-		scols_table_set_stream(t->t, f);
-		scols_print_table(t->t);
-	}
+	size_t width = scols_table_get_termwidth(t->t);
+	if (width > indent)
+		scols_table_set_termwidth(t->t, width - indent);
+	if (t->rows && scols_print_table_to_string(t->t, &text) == 0)
+		for (char *save, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+			fprintf(f, "%*s%s\n", (int)indent, "", line);
+	free(text);
 	scols_unref_table(t->t);
 	free(t);
 }

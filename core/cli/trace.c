@@ -2,6 +2,8 @@
 #include "client.h"
 #include "commands.h"
 
+#include <stdlib.h>
+
 static void
 print_step(const json_t *s, double first)
 {
@@ -29,7 +31,9 @@ run(const struct cli *c)
 {
 	char *args[] = {(char *)(c->option[0] ? c->option[0] : "1"), (char *)(c->option[1] ? c->option[1] : "10"),
 		c->argc ? c->argv[0] : NULL};
-	json_t *v = client_ask(c, "trace", c->argc ? 3 : 2, args);
+	struct client_call call = {
+		.command = "trace", .argc = c->argc ? 3 : 2, .argv = args, .patience = (unsigned)atoi(args[1]) + 15};
+	json_t *v = client_call(c, &call);
 	if (!v)
 		return CLI_FAILED;
 	bool none = json_array_size(json_object_get(v, "packets")) == 0;

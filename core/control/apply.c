@@ -56,15 +56,10 @@ action_list(const struct plan_diff *d)
 }
 
 static void
-remember(struct commands *c, struct apply_request *q, const char *error)
+remember(struct commands *c, const char *error)
 {
 	free(c->apply_error);
 	c->apply_error = error ? strdup(error) : NULL;
-	if (error)
-		return;
-	c->applied_at = time(NULL);
-	free(c->applied_file);
-	c->applied_file = strdup(q->file);
 }
 
 static void
@@ -73,7 +68,7 @@ finish(struct apply_request *q, const char *error)
 	struct commands *c = q->c;
 	unsigned generation = (unsigned)engine_generation(c->on.engine);
 	double took = (double)(commands_now() - q->began) / 1e9;
-	remember(c, q, error);
+	remember(c, error);
 	c->apply = NULL;
 	if (error)
 		log_error("apply", "%s: %s; generation %u goes on", q->file, error, generation);
@@ -107,7 +102,7 @@ refuse(struct apply_request *q, struct diags *d)
 	json_array_foreach(lines, i, line) if (!q->r) log_error("apply", "%s", json_string_value(line));
 	char text[64];
 	snprintf(text, sizeof(text), "%u error%s in the configuration", d->errors, d->errors == 1 ? "" : "s");
-	remember(q->c, q, text);
+	remember(q->c, text);
 	log_error("apply", "%s: %s; nothing has changed", q->file, text);
 	if (q->r)
 		management_error_details(q->r, lines, "%s: %s; nothing has changed", q->file, text);

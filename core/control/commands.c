@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 uint64_t
 commands_now(void)
@@ -203,7 +204,7 @@ describe_links(const struct plan *p, const char *instance)
 	for (unsigned k = 0; p && k < p->n_instances; k++) {
 		const struct plan_instance *i = &p->instance[k];
 		for (unsigned g = 0; g < i->n_out; g++) {
-			if (i->out[g].to < 0)
+			if (i->out[g].to < 0 || !i->out[g].where) /* not linked, or within the instance */
 				continue;
 			const struct plan_instance *to = &p->instance[i->out[g].to];
 			if (strcmp(i->name, instance) != 0 && strcmp(to->name, instance) != 0)
@@ -408,7 +409,6 @@ commands_free(struct commands *c)
 	if (c->tick)
 		loop_watch_close(c->tick);
 	series_free(c->series);
-	free(c->applied_file);
 	free(c->apply_error);
 	free(c);
 }

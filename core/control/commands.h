@@ -21,5 +21,5 @@ struct commands_config {
 struct commands *commands_new(const struct commands_config *c);
 void commands_free(struct commands *c); /* before the engine and the management socket */
 
-/* Applies the appliance's pipeline file again, as `tailrace reload` does; the outcome is logged (SIGHUP). */
+/* Applies the pipeline file again, as `tailrace reload` does; the outcome is logged (SIGHUP). */
 void commands_reload(struct commands *c);

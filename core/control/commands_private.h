@@ -5,8 +5,6 @@
 #include "../telemetry/series.h"
 #include "commands.h"
 
-#include <time.h>
-
 struct peer_walk;
 struct apply_request;
 struct trace_request;
@@ -16,7 +14,6 @@ struct commands {
 	struct series *series;
 	struct loop_watch *tick;
 	uint64_t started;            /* ns, monotonic */
-	time_t applied_at;           /* wall clock of the last successful apply; 0: none but the start's */
 	char *applied_file;          /* NULL: the appliance's */
 	char *apply_error;           /* of the last apply; NULL: it went well */
 	struct apply_request *apply; /* under way */

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define SLICE_PEERS 256
 #define SLICE_IDS 16384

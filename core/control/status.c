@@ -15,11 +15,12 @@
 struct status {
 	struct commands *c;
 	struct request *r;
-	json_t *problems, *ports, *instances, *plugins;
+	json_t *problems, *notices; /* a notice does not keep packets from flowing */
+	json_t *ports, *instances, *plugins;
 	unsigned peers, peers_up;
 };
 
-static void __attribute__((format(printf, 3, 4))) problem(struct status *s, const char *what, const char *format, ...)
+static void __attribute__((format(printf, 3, 4))) problem(json_t *list, const char *what, const char *format, ...)
 {
 	char text[512];
 	va_list args;
@@ -27,7 +28,7 @@ static void __attribute__((format(printf, 3, 4))) problem(struct status *s, cons
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	json_t *t = json_string(text);
-	json_array_append_new(s->problems, json_pack("{s:s, s:o}", "what", what, "why", t ? t : json_string("?")));
+	json_array_append_new(list, json_pack("{s:s, s:o}", "what", what, "why", t ? t : json_string("?")));
 }
 
 static double
@@ -49,9 +50,9 @@ add_port(void *arg, struct port *p)
 		i.mac[5]);
 	snprintf(what, sizeof(what), "port %s", i.name);
 	if (i.problem)
-		problem(s, what, "%s", i.problem);
+		problem(s->problems, what, "%s", i.problem);
 	else if (!i.up)
-		problem(s, what, "the link is down");
+		problem(s->problems, what, "the link is down");
 	json_t *o = json_pack("{s:s, s:s, s:s*, s:s, s:b, s:i, s:i}", "name", i.name, "device", i.device, "driver",
 		i.driver, "mac", mac, "up", i.up, "mtu", i.mtu, "queues", i.queues);
 	json_object_set_new(o, "problem", i.problem ? json_string(i.problem) : json_null());
@@ -128,7 +129,7 @@ add_workers(struct status *s)
 		snprintf(path, sizeof(path), "workers/%zu/loops", i);
 		if (settled && series_minute(s->c->series, path) == 0) {
 			snprintf(path, sizeof(path), "worker %zu", i);
-			problem(s, path, "has not run for a minute: a node of a plugin may hang");
+			problem(s->problems, path, "has not run for a minute: a node of a plugin may hang");
 		}
 	}
 	json_incref(list);
@@ -141,13 +142,13 @@ add_configuration(struct status *s)
 {
 	const struct catalogue *k = engine_catalogue(s->c->on.engine);
 	if (!engine_plan(s->c->on.engine))
-		problem(s, "pipeline", "none is running yet");
+		problem(s->problems, "pipeline", "none is running yet");
 	if (s->c->apply_error)
-		problem(s, "last apply", "%s", s->c->apply_error);
+		problem(s->notices, "last apply", "%s", s->c->apply_error);
 	if (netmap_problem())
-		problem(s, "netmap", "%s", netmap_problem());
+		problem(s->problems, "netmap", "%s", netmap_problem());
 	for (unsigned i = 0; k && i < k->n_refused; i++)
-		problem(s, "plugin", "%s: %s", k->refused[i].path, k->refused[i].why);
+		problem(s->notices, "plugin", "%s: %s", k->refused[i].path, k->refused[i].why);
 }
 
 static void
@@ -175,13 +176,13 @@ reply_status(void *arg)
 	engine_each(e, add_instance, s);
 	json_t *rates = commands_rates(c, "totals", totals);
 	json_t *v = json_pack(
-		"{s:b, s:o, s:s, s:i, s:f, s:I, s:s*, s:b, s:{s:i, s:i}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "working",
-		p && json_array_size(s->problems) == 0, "problems", s->problems, "version", TR_VERSION, "pid",
-		(int)getpid(), "uptime", (double)(commands_now() - c->started) / 1e9, "generation",
-		(json_int_t)engine_generation(e), "pipeline", p ? p->file : NULL, "applying", c->apply != NULL, "peers",
-		"total", (int)s->peers, "up", (int)s->peers_up, "workers", workers, "ports", s->ports, "instances",
-		s->instances, "plugins", s->plugins, "totals", totals ? totals : json_object(), "totals_per_second",
-		rates, "drops_last_minute", commands_drops(c, true));
+		"{s:b, s:o, s:o, s:s, s:i, s:f, s:I, s:s*, s:b, s:{s:i, s:i}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"working", p && json_array_size(s->problems) == 0, "problems", s->problems, "notices", s->notices,
+		"version", TR_VERSION, "pid", (int)getpid(), "uptime", (double)(commands_now() - c->started) / 1e9,
+		"generation", (json_int_t)engine_generation(e), "pipeline", p ? p->file : NULL, "applying",
+		c->apply != NULL, "peers", "total", (int)s->peers, "up", (int)s->peers_up, "workers", workers, "ports",
+		s->ports, "instances", s->instances, "plugins", s->plugins, "totals", totals ? totals : json_object(),
+		"totals_per_second", rates, "drops_last_minute", commands_drops(c, true));
 	management_reply(s->r, v);
 	free(s);
 }
@@ -197,6 +198,7 @@ command_status(void *arg, struct request *r, int argc, char *const *argv)
 	*s = (struct status){.c = arg,
 		.r = r,
 		.problems = json_array(),
+		.notices = json_array(),
 		.ports = json_array(),
 		.instances = json_array(),
 		.plugins = json_array()};
