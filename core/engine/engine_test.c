@@ -39,7 +39,7 @@ source_poll(struct tr_node *node)
 {
 	struct source *s = node->self;
 	uint32_t made = 0;
-	if (__atomic_load_n(&quiet, __ATOMIC_RELAXED) || pool_in_use(pool) > 2000)
+	if (__atomic_load_n(&quiet, __ATOMIC_RELAXED) || pool_in_use(pool) > RING_SIZE - 100) /* a worker that stalls must not overflow a ring */
 		return 0;
 	for (unsigned k = 0; k < PEERS; k++) {
 		struct rte_mbuf *m = node->host->packet_new(node);
