@@ -122,6 +122,8 @@ engine_peer_retired(void *arg, uint32_t peer)
 unsigned
 engine_flush_events(struct engine *e)
 {
+	if (e->apply && e->apply->step == SWAP)
+		return e->n_backlog - e->backlog_head; /* the owners may not run the peers' instance yet */
 	while (e->backlog_head < e->n_backlog) {
 		const struct peer_event *p = &e->backlog[e->backlog_head];
 		struct inbox_entry entry = {.kind = INBOX_PEER, .peer = p->peer, .instance = p->instance, .arg = p->event};
@@ -267,10 +269,13 @@ static void
 swap(struct apply *a)
 {
 	struct engine *e = a->e;
+	a->step = SWAP;
 	a->gone = calloc(MAX_SLOTS, sizeof(*a->gone));
 	list_gone(a);
 	a->old = e->current;
 	e->current = a->next;
+	if (!a->old && !e->closing) /* the first packet must find names and peers; their events wait for the swap */
+		netmap_provider(a->next->plan->plan);
 	for (unsigned k = 0; k < a->next->n_instances; k++)
 		if (a->fate[k] == FATE_RECONFIGURE)
 			instance_reconfigure(a->next->instance[k], a->next->plan, k);
@@ -280,7 +285,6 @@ swap(struct apply *a)
 	}
 	for (unsigned s = 0; s < e->services; s++)
 		service_switch(&e->service[s], a->next->lane[e->workers + s], a->next->number);
-	a->step = SWAP;
 }
 
 static bool
@@ -337,7 +341,7 @@ jobs_out(const struct apply *a)
 static void
 after_swap(struct apply *a)
 {
-	if (!a->e->closing) /* peers stay known, and saved, when the daemon ends */
+	if (a->old && !a->e->closing) /* peers stay known, and saved, when the daemon ends */
 		netmap_provider(a->next->plan->plan);
 	for (unsigned k = 0; k < a->n_gone; k++)
 		instance_stop(a->gone[k]);

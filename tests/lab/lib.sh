@@ -31,11 +31,7 @@ lab_begin() {
 
 lab_end() {
 	local code=$? pid ns
-<<<<<<< HEAD
 	set +e # what is gone already must not end the clean-up
-=======
-	set +e # of whoever sourced this: the clean-up goes through
->>>>>>> ff5cc95 (wireguard: try it against wireguard-go and wg, fuzz its parsers, say what it is)
 	trap - EXIT
 	for pid in "${LAB_PIDS[@]}"; do kill "$pid" 2>/dev/null; done
 	for pid in "${LAB_PIDS[@]}"; do
@@ -143,11 +139,7 @@ lab_daemon() {
 }
 
 lab_runs() {
-<<<<<<< HEAD
 	kill -0 "$2" 2>/dev/null && grep -q ': running /' "$LAB_DIR/$1.log"
-=======
-	kill -0 "$2" && grep 'running ' "$LAB_DIR/$1.log"
->>>>>>> ff5cc95 (wireguard: try it against wireguard-go and wg, fuzz its parsers, say what it is)
 }
 
 lab_tailrace() {
