@@ -6,6 +6,10 @@
 #   lab_wire client eth0 198.51.100.10/24 gw wan      # a veth pair; the gateway's end has no address: DPDK owns it
 #   lab_daemon gw pipeline.yaml # tailraced there with ports for every wire that ends in it; waits until it runs
 #   lab client ping -c1 …       # a command in a namespace
+#   lab_check 'TEXT' COMMAND…   # prints PASS or FAIL and the text; a FAIL makes the script end with 1
+#
+# lab_switch makes a namespace that can stand for a gateway in lab_wire: all wires that end in it are one Ethernet.
+# lab_trunk joins a gateway to it.
 #
 # Everything lives under names made from the process id and is removed at exit. $LAB_DIR is a scratch directory.
 
@@ -40,6 +44,7 @@ lab_end() {
 		wait "$pid" 2>/dev/null
 	done
 	for ns in "${LAB_NS[@]}"; do ip netns del "$ns" 2>/dev/null; done
+	[ "$code" != 0 ] || [ ! -e "$LAB_DIR/failed" ] || code=1
 	if [ "$code" != 0 ] && [ "$code" != 130 ] && [ -n "${LAB_KEEP_LOGS:-1}" ]; then
 		for log in "$LAB_DIR"/*.log; do
 			[ -s "$log" ] && { echo "--- $(basename "$log")"; tail -n 25 "$log"; } >&2
@@ -90,6 +95,48 @@ lab_wire() {
 	ip -n "$LAB_ID-$ns" link set "$if" up
 	ip -n "$LAB_ID-$gw" link set "$port" up
 	LAB_PORTS[$gw]+=" $port"
+}
+
+lab_switch() {
+	lab_ns "$1"
+	ip -n "$LAB_ID-$1" link add br0 type bridge mcast_snooping 0
+	ip -n "$LAB_ID-$1" link set br0 up
+}
+
+# lab_trunk SWITCH SWITCH-PORT GATEWAY-NS PORT
+lab_trunk() {
+	lab_wire "$1" "$2" '' "$3" "$4"
+	ip -n "$LAB_ID-$1" link set "$2" master br0
+}
+
+# lab_plug NS IF ADDRESS[,ADDRESS…] SWITCH PORT
+lab_plug() {
+	lab_wire "$@"
+	ip -n "$LAB_ID-$4" link set "$5" master br0
+}
+
+# lab_check TEXT COMMAND…: may run in a background subshell as well. A failed one says what its command printed.
+lab_check() {
+	local text=$1 log=$LAB_DIR/check.$BASHPID
+	shift
+	if "$@" > "$log" 2>&1; then
+		echo "PASS  $text"
+		return 0
+	fi
+	echo "FAIL  $text"
+	: > "$LAB_DIR/failed"
+	tail -n 15 "$log" | sed 's/^/      | /'
+	return 1
+}
+
+# lab_until SECONDS COMMAND…: again and again until it succeeds.
+lab_until() {
+	local end=$(($(date +%s) + $1))
+	shift
+	until "$@"; do
+		[ "$(date +%s)" -lt "$end" ] || return 1
+		sleep 0.1
+	done
 }
 
 lab_wait() {
@@ -148,10 +195,10 @@ lab_tailrace() {
 	lab "$gw" "$LAB_BUILD/core/cli/tailrace" --socket "$LAB_DIR/$gw.run/tailrace.sock" "$@"
 }
 
-# A stock WireGuard device in a namespace: lab_wireguard NS IF BINARY ADDRESS[,ADDRESS…]; configure it with `wg`.
+# A stock WireGuard device in a namespace (wireguard-go or boringtun): lab_wireguard NS IF BINARY ADDRESS[,ADDRESS…]; configure it with `wg`.
 lab_wireguard() {
 	local ns=$1 if=$2 binary=$3 addresses=$4 a
-	lab_start "$ns-$if" "$ns" env WG_PROCESS_FOREGROUND=1 LOG_LEVEL=error "$binary" -f "$if"
+	lab_start "$ns-$if" "$ns" env WG_PROCESS_FOREGROUND=1 LOG_LEVEL="${LAB_WG_LOG:-error}" WG_SUDO=true "$binary" -f "$if"
 	lab_wait "$if" test -S "/run/wireguard/$if.sock"
 	for a in ${addresses//,/ }; do
 		case $a in
