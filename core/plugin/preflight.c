@@ -99,7 +99,7 @@ plugin_preflight_spec(const struct loaded_plugin *p, const char *class_name, con
 	if (!f)
 		abort();
 	fprintf(f, "plugin: /proc/self/fd/%d\nfile: \"%s\"\nclass: %s\nname: %s\n", p->memfd, p->path, class_name, name);
-	if (options && options->kind == CFG_MAP && options->n > 0) {
+	if (options && options->kind == CFG_MAP && options->n > (cfg_get(options, "class") ? 1u : 0u)) {
 		fputs("options: ", f);
 		write_node(f, options, "class", 2);
 	}
