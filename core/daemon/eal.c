@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Starting DPDK's EAL. Threads are the engine's own: the EAL knows one lcore, that of the control thread, which floats
- * over all CPUs that the process may use.
+ * Starting DPDK's EAL. Threads are the engine's own: the EAL knows one lcore, that of the control thread. It and
+ * all threads that it starts share the CPUs that no worker has, if there are any: a worker that is moved aside by an apply
+ * is a gap in the traffic.
  */
 #include "../control/log.h"
 #include "eal.h"
@@ -76,12 +77,25 @@ add_memory(struct args *args, const struct appliance *a)
 }
 
 static void
-add_cpus(struct args *args)
+cpus_without_workers(const struct appliance *a, cpu_set_t *set)
+{
+	cpu_set_t all;
+	sched_getaffinity(0, sizeof(all), &all);
+	*set = all;
+	for (unsigned i = 0; i < a->n_lcores; i++)
+		if (a->lcore[i] < CPU_SETSIZE)
+			CPU_CLR(a->lcore[i], set);
+	if (CPU_COUNT(set) == 0)
+		*set = all;
+}
+
+static void
+add_cpus(struct args *args, const struct appliance *a)
 {
 	char list[1024] = "";
 	cpu_set_t set;
 	size_t at = 0;
-	sched_getaffinity(0, sizeof(set), &set);
+	cpus_without_workers(a, &set);
 	for (int c = 0; c < CPU_SETSIZE && at < sizeof(list) - 8; c++)
 		if (CPU_ISSET(c, &set))
 			at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%d", at ? "," : "", c);
@@ -102,7 +116,7 @@ eal_start(const struct appliance *a)
 	struct args args = {0};
 	bool pci = false;
 	add(&args, "tailraced");
-	add_cpus(&args);
+	add_cpus(&args, a);
 	add_memory(&args, a);
 	add(&args, "--file-prefix");
 	add(&args, "tailrace-%d", (int)getpid());

@@ -151,6 +151,7 @@ engine_show_workers(struct engine *e, struct tr_show *out)
 		out->flag(out, "pinned", x->cpu >= 0);
 		out->uint(out, "loops", peek(&x->loops));
 		out->uint(out, "busy_ns", peek(&x->busy_ns));
+		out->uint(out, "longest_loop_ns", peek(&x->longest_ns));
 		out->uint(out, "sleeps", peek(&x->sleeps));
 		out->uint(out, "generation", __atomic_load_n(&x->switched, __ATOMIC_RELAXED));
 		out->end(out);

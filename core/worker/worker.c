@@ -263,6 +263,8 @@ worker_main(void *arg)
 		w->gt.now = clock_ns();
 		if (worked)
 			w->busy_ns += w->gt.now - before;
+		if ((worked || w->engine->busy_poll) && w->loops && w->gt.now - before > w->longest_ns)
+			w->longest_ns = w->gt.now - before;
 		take_lane(w);
 		unsigned work = w->lane ? turn(w) : read_inbox(w);
 		wake_others(w);
