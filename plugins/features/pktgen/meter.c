@@ -37,13 +37,13 @@ void
 meter_clear(struct meter *m)
 {
 	_Atomic uint64_t *figures[] = {&m->sent, &m->received, &m->duplicates, &m->reordered, &m->too_old, &m->longest_gap,
-		&m->latency_max};
+		&m->longest_watched, &m->latency_max};
 
 	for (size_t i = 0; i < sizeof(figures) / sizeof(*figures); i++)
 		atomic_store_explicit(figures[i], 0, memory_order_relaxed);
 	for (size_t i = 0; i < BUCKETS; i++)
 		atomic_store_explicit(&m->bucket[i], 0, memory_order_relaxed);
-	m->last = 0;
+	m->last = m->last_watched = 0;
 }
 
 static unsigned
@@ -89,6 +89,14 @@ meter_arrival(struct meter *m, struct window *flow, uint64_t seq, uint64_t sent,
 	meter_add(&m->received, 1);
 	meter_add(&m->bucket[bucket_of(latency)], 1);
 	meter_max(&m->latency_max, latency);
+}
+
+void
+meter_watched(struct meter *m, uint64_t watched)
+{
+	if (m->last_watched)
+		meter_max(&m->longest_watched, watched - m->last_watched);
+	m->last_watched = watched;
 }
 
 uint64_t

@@ -27,9 +27,10 @@ enum seen window_see(struct window *w, uint64_t number);
 struct meter {
 	_Atomic uint64_t sent, received, duplicates, reordered, too_old;
 	_Atomic uint64_t longest_gap; /* ns between two arrivals */
+	_Atomic uint64_t longest_watched; /* the same, less the time in which the receiver itself did not run */
 	_Atomic uint64_t latency_max;
 	_Atomic uint64_t bucket[BUCKETS];
-	uint64_t last; /* arrival; 0: none yet */
+	uint64_t last, last_watched; /* arrival; 0: none yet */
 };
 
 /* The writer's increments need no locked instruction. */
@@ -55,6 +56,8 @@ meter_get(const _Atomic uint64_t *v)
 void meter_clear(struct meter *m);
 /* A packet of a flow arrived that was sent at `sent`. */
 void meter_arrival(struct meter *m, struct window *flow, uint64_t seq, uint64_t sent, uint64_t now);
+/* Beside meter_arrival(): the receiver's clock that stands still while it does not run; never 0. */
+void meter_watched(struct meter *m, uint64_t watched);
 /* Sent and not arrived. While packets are under way they count as lost. */
 uint64_t meter_lost(const struct meter *m);
 /* The latency that `share` (0..1) of the packets did not exceed, ns; the upper end of its bucket. */

@@ -80,6 +80,24 @@ percentiles(void **state)
 	free(m);
 }
 
+/* What a receiver that does not run can't see is none of the gateway's doing. */
+static void
+watched(void **state)
+{
+	struct meter *m = calloc(1, sizeof(*m));
+
+	meter_watched(m, 100);
+	assert_int_equal(meter_get(&m->longest_watched), 0);
+	meter_watched(m, 100);
+	meter_watched(m, 350);
+	meter_watched(m, 400);
+	assert_int_equal(meter_get(&m->longest_watched), 250);
+	meter_clear(m);
+	meter_watched(m, 9000);
+	assert_int_equal(meter_get(&m->longest_watched), 0);
+	free(m);
+}
+
 int
 main(void)
 {
@@ -87,6 +105,7 @@ main(void)
 		cmocka_unit_test(window),
 		cmocka_unit_test(books),
 		cmocka_unit_test(percentiles),
+		cmocka_unit_test(watched),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@ pktgen_poll(struct tr_node *node)
 
 	if (node->worker != 0)
 		return 0;
+	traffic_watch(g, *node->now);
 	sessions_tick(node, g, *node->now);
 	return traffic_out(node, g, *node->now);
 }
@@ -151,6 +152,7 @@ show_meter(const struct meter *m, const char *name, struct tr_show *out)
 	out->uint(out, "reordered", meter_get(&m->reordered));
 	out->uint(out, "too_old", meter_get(&m->too_old));
 	out->uint(out, "longest_gap_ns", meter_get(&m->longest_gap));
+	out->uint(out, "longest_gap_watched_ns", meter_get(&m->longest_watched));
 	out->begin(out, "latency");
 	for (size_t i = 0; i < sizeof(latency) / sizeof(*latency); i++)
 		out->uint(out, latency[i].name, meter_latency(m, latency[i].share));

@@ -89,10 +89,14 @@ struct pktgen {
 	uint64_t begin;                     /* of the run */
 	uint64_t due_from, fired, interval; /* packets since then; interval in 2^-16 ns */
 	uint64_t jitter;
+	uint64_t looked_at, watched; /* the last loop, and the time of all loops: a loop counts no more than LOOP_MAX */
 	/* Worker -> control. */
 	_Atomic uint64_t up, running, late_max, counter_twice, counter_old, run_ns;
 	struct meter meter[DIRECTIONS];
 };
+
+/* Longer loops mean that this thread was kept from its CPU; what a busy loop takes is a tenth of it. */
+#define LOOP_MAX UINT64_C(100000)
 
 /* session.c: handshakes and timers. Worker 0 but where said. */
 void sessions_tick(struct tr_node *node, struct pktgen *g, uint64_t now);
@@ -107,6 +111,7 @@ void session_secret(const struct tr_crypto *c, uint64_t seed, uint32_t n, uint8_
 /* traffic.c: data packets, both ways. */
 void traffic_in(struct tr_node *node, struct pktgen *g, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate);
 void plain_in(struct tr_node *node, struct pktgen *g, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate);
+void traffic_watch(struct pktgen *g, uint64_t now);
 uint32_t traffic_out(struct tr_node *node, struct pktgen *g, uint64_t now); /* packets sent */
 void keepalive_out(struct tr_node *node, struct pktgen *g, struct session *s, uint64_t now);
 /* A message to the gateway from the session's port. */

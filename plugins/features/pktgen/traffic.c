@@ -87,6 +87,16 @@ flow_of(struct session *s, enum direction d, uint32_t run)
 	return f;
 }
 
+/* Once per loop: the clock of the time in which arrivals would have been seen at once. */
+void
+traffic_watch(struct pktgen *g, uint64_t now)
+{
+	uint64_t loop = now - g->looked_at;
+
+	g->watched += loop < LOOP_MAX ? loop : LOOP_MAX;
+	g->looked_at = now;
+}
+
 static void
 measure(struct tr_node *node, struct pktgen *g, const uint8_t *ip, size_t len, bool sealed)
 {
@@ -102,6 +112,8 @@ measure(struct tr_node *node, struct pktgen *g, const uint8_t *ip, size_t len, b
 	}
 	struct flow *f = flow_of(&g->session[p.flow], p.direction, p.run);
 	meter_arrival(&g->meter[p.direction], &f->arrived, p.seq, p.time, g->host->now(g->instance));
+	traffic_watch(g, *node->now);
+	meter_watched(&g->meter[p.direction], g->watched);
 }
 
 /* What an authentic packet changes, in the order of the protocol: replay, confirmation, timers, contents. */
