@@ -136,7 +136,7 @@ setup(void)
 	}
 }
 
-/* A packet as the route hands it over: Ethernet's 14 bytes before it leave it unaligned. */
+/* A packet as the route hands it over, metadata written; Ethernet's 14 bytes before it leave it unaligned. */
 static void
 plain(uint32_t i)
 {
@@ -150,6 +150,7 @@ plain(uint32_t i)
 	p[3] = (uint8_t)payload;
 	memcpy(p + 12, &peer_of_packet[i], 4);
 	memcpy(p + 16, &peer_of_packet[i], 4);
+	*tr_meta(m) = (struct tr_meta){.l3_len = 20, .l4 = 17};
 }
 
 static uint32_t

@@ -38,6 +38,7 @@ struct side {
 	uint16_t port;   /* it sends from */
 	bool v6;         /* outside */
 	uint16_t worker; /* receives on */
+	uint8_t gate;    /* of its endpoints: 0 is UDP; else a fake relay, which knows it by `octet` */
 	uint8_t tos;     /* put on datagrams on their way to it, if not 0 */
 	struct datagram wire[MAX_WIRE]; /* sent, not yet carried */
 	unsigned wire_n;
@@ -115,6 +116,18 @@ side_take(struct side *s)
 	}
 }
 
+/* A message as the fake relay hands it over. */
+static inline void
+side_receive_relayed(struct side *to, const struct side *from, const struct datagram *d)
+{
+	struct rte_mbuf *m = fh_packet(to->h, d->data, d->len);
+	assert_int_equal(d->to.gate, from->gate);
+	assert_int_equal(d->to.remote[0], to->octet);
+	tr_meta(m)->endpoint = (struct tr_endpoint){.family = 4, .gate = from->gate, .remote = {from->octet}, .local_port = 7};
+	fh_send_mbufs(to->h, to->worker, "relay", &m, 1);
+	side_take(to);
+}
+
 /* A datagram in its IP and UDP headers, as an interface would give it to `to`. */
 static inline void
 side_receive(struct side *to, const struct side *from, const struct datagram *d)
@@ -161,7 +174,7 @@ carry(struct side *from, struct side *to)
 	memcpy(d, from->wire, sizeof(*d) * n);
 	from->wire_n = 0;
 	for (unsigned i = 0; i < n; i++)
-		side_receive(to, from, &d[i]);
+		(from->gate ? side_receive_relayed : side_receive)(to, from, &d[i]);
 	test_free(d);
 	return n;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* From a UDP datagram to what it holds: sort and find the peer (any worker), then open (its owner). */
+#include "tail.h"
 #include "wireguard.h"
 
 #include <rte_mbuf.h>
@@ -38,13 +39,13 @@ unwrap(struct rte_mbuf *m)
 		return 0;
 	len -= UDP_HEADER;
 	const uint8_t *p = (const uint8_t *)rte_pktmbuf_adj(m, (uint16_t)skip);
-	if (m->data_len > len)
-		rte_pktmbuf_trim(m, (uint16_t)(m->data_len - len));
+	tail_cut(m, (uint16_t)(m->data_len - len));
 	return message_type(p, len);
 }
 
-void
-cipher_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+/* Data messages to their peers' owners; the rest is looked at here. `udp`: they still have their IP and UDP headers. */
+static inline void
+sort(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate, bool udp)
 {
 	const struct wg *wg = node->self;
 	uint32_t index[TR_BURST];
@@ -52,7 +53,8 @@ cipher_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_
 	uint16_t at[TR_BURST], n_data = 0;
 
 	for (uint16_t i = 0; i < n; i++) {
-		enum message_type type = unwrap(pkts[i]);
+		enum message_type type =
+			udp ? unwrap(pkts[i]) : message_type(rte_pktmbuf_mtod(pkts[i], const uint8_t *), pkts[i]->data_len);
 		if (type == MESSAGE_DATA) {
 			index[n_data] = rte_pktmbuf_mtod(pkts[i], const struct message_data *)->receiver;
 			at[n_data++] = i;
@@ -70,6 +72,18 @@ cipher_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_
 		tr_meta(pkts[at[i]])->peer = (uint32_t)value[i];
 		rte_prefetch0(&hot_of(wg, (uint32_t)value[i])->t);
 	}
+}
+
+void
+cipher_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	sort(node, pkts, n, gate, true);
+}
+
+void
+relay_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	sort(node, pkts, n, gate, false);
 }
 
 /* ---- Opening ---- */
@@ -174,7 +188,7 @@ accept(struct tr_node *node, struct rte_mbuf *m, const struct opened *o, struct 
 	if (!decapsulate_ecn(inner, meta->tos))
 		return TR_DROP(DROP_BAD_ECN);
 	rte_pktmbuf_adj(m, sizeof(struct message_data));
-	rte_pktmbuf_trim(m, (uint16_t)(m->data_len - total));
+	tail_cut(m, (uint16_t)(m->data_len - total));
 	return TR_HELD;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* From an IP packet to a WireGuard message: find the peer (any worker), then seal (its owner). */
+#include "tail.h"
 #include "wireguard.h"
 
 #include <rte_mbuf.h>
@@ -53,7 +54,7 @@ static bool
 frame(struct rte_mbuf *m, const struct sending *s, uint64_t counter, uint32_t mtu, struct tr_aead *aead)
 {
 	uint32_t len = m->data_len, pad = len ? padding(len, mtu) : 0;
-	char *tail = rte_pktmbuf_append(m, (uint16_t)(pad + TR_AEAD_TAG));
+	void *tail = tail_add(m, (uint16_t)(pad + TR_AEAD_TAG));
 	struct message_data *h = (struct message_data *)rte_pktmbuf_prepend(m, sizeof(*h));
 
 	if (!tail || !h)
@@ -71,7 +72,7 @@ address(struct rte_mbuf *m, const struct wg *wg, const struct tr_endpoint *to, u
 {
 	struct tr_meta *meta = tr_meta(m);
 	meta->endpoint = *to;
-	meta->endpoint.local_port = __atomic_load_n(&wg->listen, __ATOMIC_RELAXED);
+	set_source_port(wg, &meta->endpoint);
 	meta->tos = tos;
 	meta->flags = TR_META_OWN;
 	meta->in = TR_IN_SELF;
@@ -223,9 +224,8 @@ send_keepalive(struct tr_node *node, uint32_t id)
 void
 send_prepare(struct tr_node *node, struct rte_mbuf *m)
 {
-	const struct wg *wg = node->self;
 	struct tr_meta *meta = tr_meta(m);
-	meta->endpoint.local_port = __atomic_load_n(&wg->listen, __ATOMIC_RELAXED);
+	set_source_port(node->self, &meta->endpoint);
 	meta->tos = 0x88; /* AF41 */
 	meta->flags = TR_META_OWN;
 	meta->in = TR_IN_SELF;
@@ -242,9 +242,9 @@ send_message(struct tr_node *node, uint32_t id, struct rte_mbuf *m, bool forget_
 	node->host->paths(node, &id, 1, &meta->endpoint);
 	if (!meta->endpoint.family)
 		return false;
-	if (forget_source)
+	if (forget_source && meta->endpoint.gate == 0)
 		memset(meta->endpoint.local, 0, sizeof(meta->endpoint.local));
-	meta->endpoint.local_port = __atomic_load_n(&wg->listen, __ATOMIC_RELAXED);
+	set_source_port(wg, &meta->endpoint);
 	meta->peer = id;
 	add_bytes(&hot_of(wg, id)->t.tx_bytes, m->data_len);
 	node->host->emit(node, OUT_CIPHER, &m, 1);

@@ -310,19 +310,24 @@ handshake_command(void *self, int argc, char *const *argv, struct tr_show *out)
 /* ---- Trace ---- */
 
 static void
-trace_cipher(const uint8_t *data, uint32_t len, const struct tr_meta *meta, char *text, size_t size)
+trace_relay(const uint8_t *data, uint32_t len, const struct tr_meta *meta, char *text, size_t size)
 {
 	static const char *const names[] = {"not WireGuard", "initiation", "response", "cookie reply", "data"};
-	uint32_t skip = meta->l3_len + 8u;
-	uint32_t left = len > skip ? len - skip : 0;
-	enum message_type type = left ? message_type(data + skip, left) : 0;
+	enum message_type type = message_type(data, len);
 	if (type == MESSAGE_DATA) {
-		const struct message_data *h = (const struct message_data *)(data + skip);
+		const struct message_data *h = (const struct message_data *)data;
 		snprintf(text, size, "data, receiver %08x, counter %llu, %u bytes", h->receiver,
-			(unsigned long long)h->counter, left);
+			(unsigned long long)h->counter, len);
 	} else {
-		snprintf(text, size, "%s, %u bytes", names[type], left);
+		snprintf(text, size, "%s, %u bytes", names[type], len);
 	}
+}
+
+static void
+trace_cipher(const uint8_t *data, uint32_t len, const struct tr_meta *meta, char *text, size_t size)
+{
+	uint32_t skip = meta->l3_len + 8u;
+	trace_relay(data + RTE_MIN(skip, len), len > skip ? len - skip : 0, meta, text, size);
 }
 
 static void
@@ -359,6 +364,8 @@ static const struct tr_match match[] = {
 static const struct tr_in_gate in_gates[] = {
 	[IN_CIPHER] = {.name = "cipher", .type = TR_TYPE_UDP, .process = cipher_process, .trace = trace_cipher,
 		.match = match, .doc = "Datagrams of peers."},
+	[IN_RELAY] = {.name = "relay", .type = TR_TYPE_ENDPOINT, .reads = TR_META_ENDPOINT, .process = relay_process,
+		.trace = trace_relay, .doc = "Messages of peers that came another way than UDP, and the endpoints they are from."},
 	[IN_PLAIN] = {.name = "plain", .type = TR_TYPE_IP, .process = plain_process, .trace = trace_plain,
 		.doc = "IP packets for peers, chosen by destination address."},
 	[IN_OPEN] = {.name = "open", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL, .process = open_process,

@@ -4,7 +4,7 @@
 
 #include "peer.h"
 
-enum in_gate { IN_CIPHER, IN_PLAIN, IN_OPEN, IN_HANDSHAKE, IN_SEAL };
+enum in_gate { IN_CIPHER, IN_RELAY, IN_PLAIN, IN_OPEN, IN_HANDSHAKE, IN_SEAL };
 enum out_gate { OUT_CIPHER, OUT_PLAIN, OUT_OPEN, OUT_HANDSHAKE, OUT_SEAL };
 
 enum drop {
@@ -121,6 +121,14 @@ identity_of(const struct wg *wg)
 	return __atomic_load_n(&wg->identity, __ATOMIC_ACQUIRE);
 }
 
+/* Messages over UDP leave from the port that peers know; other gates' endpoints are theirs to define. */
+static inline void
+set_source_port(const struct wg *wg, struct tr_endpoint *e)
+{
+	if (e->gate == 0)
+		e->local_port = __atomic_load_n(&wg->listen, __ATOMIC_RELAXED);
+}
+
 /* Counts what control reads while it changes. */
 static inline void
 add_bytes(uint64_t *counter, uint64_t n)
@@ -169,7 +177,7 @@ bool send_message(struct tr_node *node, uint32_t id, struct rte_mbuf *m, bool fo
 void send_prepare(struct tr_node *node, struct rte_mbuf *m);
 
 /* ---- receive.c ---- */
-tr_process cipher_process, open_process;
+tr_process cipher_process, relay_process, open_process;
 /* Length of the IP packet at the start of `len` bytes; 0: there is none. */
 uint32_t inner_length(const uint8_t *p, uint32_t len);
 

@@ -216,6 +216,43 @@ test_roaming(void **state)
 	network_free(n);
 }
 
+/* Both ends speak through a relay, a second kind of endpoint; then over UDP again. */
+static void
+test_relay(void **state)
+{
+	struct network *n = network_new((struct network_config){0});
+	struct tr_endpoint e;
+	connect_both(n);
+	n->a.gate = 3;
+	say(&n->a, 60, 1);
+	n->a.wire[0].to = (struct tr_endpoint){.family = 4, .gate = 3, .remote = {2}}; /* a's choice of path */
+	carry(&n->a, &n->b);
+	expect(&n->b, 60, 1);
+	fh_path(n->b.h, 1, &e);
+	assert_int_equal(e.gate, 3);
+	n->b.gate = 3;
+	for (int i = 0; i < 130; i++) { /* a session is renewed there, too */
+		pass(n, SECONDS(1));
+		say(&n->b, 60, 2);
+		assert_int_equal(n->b.wire[0].to.gate, 3);
+		assert_int_equal(n->b.wire[0].to.local_port, 7); /* not ours to write */
+		settle(n);
+		expect(&n->a, 60, 2);
+		say(&n->a, 60, 3);
+		settle(n);
+		expect(&n->b, 60, 3);
+	}
+	assert_int_equal(fh_counter(n->a.h, "sessions"), 2);
+	n->a.gate = n->b.gate = 0;
+	say(&n->a, 60, 4);
+	n->a.wire[0].to = (struct tr_endpoint){.family = 4, .remote_port = 51820};
+	settle(n);
+	expect(&n->b, 60, 4);
+	fh_path(n->b.h, 1, &e);
+	assert_int_equal(e.gate, 0);
+	network_free(n);
+}
+
 /* 8,128 packets may overtake each other. */
 static void
 test_reordering(void **state)
@@ -761,6 +798,7 @@ main(void)
 		cmocka_unit_test(test_dead_peer),
 		cmocka_unit_test(test_persistent_keepalive),
 		cmocka_unit_test(test_roaming),
+		cmocka_unit_test(test_relay),
 		cmocka_unit_test(test_reordering),
 		cmocka_unit_test(test_ecn),
 		cmocka_unit_test(test_inner_checks),
