@@ -216,6 +216,8 @@ void trace_entry(struct graph_thread *t, const struct graph_trace *entry);
 /* worker.c */
 int worker_start(struct worker *w);
 void worker_join(struct worker *w);
+/* One loop at the time gt.now, without a rest. Worker's thread; a benchmark that has parked it makes turns itself. */
+unsigned worker_turn(struct worker *w);
 int worker_post(struct worker *w, const struct inbox_entry *entry); /* any thread; -EAGAIN */
 struct rte_ring *ring_new(size_t element, unsigned count, unsigned flags);
 void ring_free(struct rte_ring *r);

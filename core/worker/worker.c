@@ -221,6 +221,17 @@ wake_others(struct worker *w)
 	}
 }
 
+unsigned
+worker_turn(struct worker *w)
+{
+	take_lane(w);
+	unsigned work = w->lane ? turn(w) : read_inbox(w);
+	wake_others(w);
+	w->loops++;
+	rcu_quiescent(w->reader);
+	return work;
+}
+
 static void
 rest(struct worker *w, uint64_t *sleep_ns)
 {
@@ -265,11 +276,7 @@ worker_main(void *arg)
 			w->busy_ns += w->gt.now - before;
 		if ((worked || w->engine->busy_poll) && w->loops && w->gt.now - before > w->longest_ns)
 			w->longest_ns = w->gt.now - before;
-		take_lane(w);
-		unsigned work = w->lane ? turn(w) : read_inbox(w);
-		wake_others(w);
-		w->loops++;
-		rcu_quiescent(w->reader);
+		unsigned work = worker_turn(w);
 		worked = work > 0;
 		if (worked) {
 			w->idle_since = w->gt.now;

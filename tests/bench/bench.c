@@ -140,6 +140,21 @@ median(double *v, unsigned n)
 	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
+static int
+compare_clocks(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+uint64_t
+bench_median(uint64_t *v, unsigned n)
+{
+	qsort(v, n, sizeof(*v), compare_clocks);
+	return v[n / 2];
+}
+
 static double
 slice(const struct bench_side *s, uint64_t ops)
 {

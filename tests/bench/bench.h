@@ -49,6 +49,9 @@ int bench_end(void);
 int bench_wanted(const char *figure); /* false: left out by --only */
 double bench_ghz(void);               /* of the TSC */
 
+/* Of n values, which are sorted on the way. */
+uint64_t bench_median(uint64_t *v, unsigned n);
+
 static inline uint64_t
 bench_clock(void)
 {

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "bench.h"
+#include "box.h"
+
+#include "config/appliance.h"
+#include "control/loop.h"
+#include "control/rcu.h"
+#include "crypto/aead.h"
+#include "engine/private.h"
+#include "port/port.h"
+#include "sdk/pool.h"
+
+#include <rte_arp.h>
+#include <rte_ether.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LIMIT 8192
+#define STRIDE RTE_ALIGN(sizeof(struct rte_mbuf) + TR_PRIV_SIZE + BOX_ROOM + 64, 64)
+
+struct port {
+	const char *name;
+	uint8_t mac[6];
+	struct rte_mbuf **in, *out[LIMIT];
+	uint32_t n_in, n_out;
+};
+
+static struct {
+	struct port port[BOX_PORTS];
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool want_parked, parked;
+	struct engine *engine;
+	struct loop *control;
+	struct arena *arena;
+	struct appliance appliance;
+	struct rte_mempool *pool;
+	uint8_t *packets;
+	const char *error;
+} box = {
+	.port = {{.name = "wan", .mac = {2, 0, 0, 0, 0, 1}}, {.name = "lan", .mac = {2, 0, 0, 0, 0, 2}}},
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.changed = PTHREAD_COND_INITIALIZER,
+};
+
+static _Thread_local bool driver; /* the benchmark's own thread */
+
+static _Noreturn void
+give_up(const char *what)
+{
+	fprintf(stderr, "%s\n", what);
+	exit(1);
+}
+
+/* ---- Ports, instead of the core's ---- */
+
+static void
+park(void)
+{
+	pthread_mutex_lock(&box.lock);
+	while (box.want_parked) {
+		box.parked = true;
+		pthread_cond_broadcast(&box.changed);
+		pthread_cond_wait(&box.changed, &box.lock);
+	}
+	box.parked = false;
+	pthread_mutex_unlock(&box.lock);
+}
+
+uint16_t
+port_rx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n)
+{
+	if (!driver) {
+		park();
+		return 0;
+	}
+	if (n > BOX_BURST)
+		n = BOX_BURST;
+	if (n > p->n_in)
+		n = (uint16_t)p->n_in;
+	memcpy(pkts, p->in, n * sizeof(*pkts));
+	p->in += n;
+	p->n_in -= n;
+	return n;
+}
+
+uint16_t
+port_tx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n)
+{
+	if (!driver) {
+		rte_pktmbuf_free_bulk(pkts, n);
+		return n;
+	}
+	if (p->n_out + n > LIMIT)
+		give_up("a port is full");
+	memcpy(p->out + p->n_out, pkts, n * sizeof(*pkts));
+	p->n_out += n;
+	return n;
+}
+
+struct port *
+port_find(const char *name)
+{
+	for (int i = 0; i < BOX_PORTS; i++)
+		if (strcmp(box.port[i].name, name) == 0)
+			return &box.port[i];
+	return NULL;
+}
+
+void
+port_show(const struct port *p, struct port_info *out)
+{
+	*out = (struct port_info){.name = p->name, .device = "bench", .driver = "bench", .mtu = 1500, .queues = 1, .up = true};
+	memcpy(out->mac, p->mac, 6);
+}
+
+unsigned
+port_each(void (*fn)(void *arg, struct port *p), void *arg)
+{
+	for (int i = 0; i < BOX_PORTS; i++)
+		fn(arg, &box.port[i]);
+	return BOX_PORTS;
+}
+
+bool
+port_csum_offload(const struct port *p)
+{
+	return false;
+}
+
+bool
+ports_open(const struct appliance *a, struct rte_mempool *pool, uint16_t workers, struct diags *d)
+{
+	return true;
+}
+
+void
+ports_close(void)
+{
+}
+
+void
+ports_tick(void)
+{
+}
+
+/* ---- Life ---- */
+
+static void
+applied(void *arg, const char *error)
+{
+	if (error)
+		give_up(error);
+	loop_stop(box.control);
+}
+
+static void
+check(struct diags *d, const void *result)
+{
+	if (result)
+		return;
+	diags_print(d, stderr);
+	exit(1);
+}
+
+static const char *
+write_file(const char *text)
+{
+	static char path[] = "/tmp/tailrace-bench-XXXXXX";
+	int fd = mkstemp(path);
+	FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+
+	if (!f || fputs(text, f) < 0 || fclose(f) != 0)
+		give_up("cannot write a temporary file");
+	return path;
+}
+
+static void
+start_engine(const char *plugins, const char *pipeline)
+{
+	struct diags d = {0};
+	struct catalogue catalogue = {0};
+	char cfg[512];
+
+	box.arena = arena_new(1 << 20);
+	snprintf(cfg, sizeof(cfg),
+		"plugins = { directories = [\"%s/transport/wireguard\", \"%s/nat/stun\", \"%s/dns/magicdns\"]; };"
+		"ports = { wan = { device = \"bench0\"; }; lan = { device = \"bench1\"; }; };"
+		"limits = { peers = 200000; };",
+		plugins, plugins, plugins);
+	check(&d, appliance_parse(box.arena, "bench", cfg, &box.appliance, &d) ? &box : NULL);
+	const char *path = write_file(pipeline);
+	struct plan *plan = pipeline_load(&box.appliance, path, &catalogue, &d);
+	remove(path);
+	check(&d, plan);
+	box.engine = engine_new(&(struct engine_config){.appliance = &box.appliance, .pool = box.pool,
+		.control = box.control, .catalogue = catalogue, .workers = 1});
+	if (!box.engine || engine_apply(box.engine, plan, applied, NULL) != 0)
+		give_up("the engine does not start");
+	loop_run(box.control);
+}
+
+static void
+make_packets(void)
+{
+	box.packets = aligned_alloc(64, STRIDE * BOX_PACKETS);
+	if (!box.packets)
+		give_up("out of memory");
+	memset(box.packets, 0, STRIDE * BOX_PACKETS);
+	for (uint32_t i = 0; i < BOX_PACKETS; i++) {
+		struct rte_mbuf *m = (struct rte_mbuf *)(box.packets + i * STRIDE);
+		m->buf_addr = (uint8_t *)(m + 1) + TR_PRIV_SIZE;
+		m->buf_len = BOX_ROOM;
+		m->priv_size = TR_PRIV_SIZE;
+		m->pool = box.pool;
+		m->nb_segs = 1;
+	}
+}
+
+void
+box_start(const char *plugins, const char *pipeline, uint32_t max_peers)
+{
+	char why[256] = "";
+
+	driver = true;
+	box.pool = pool_new("bench", 16384, 2176);
+	box.control = loop_new("control", 4096);
+	if (crypto_init() != 0 || rcu_init() != 0 || netmap_init(max_peers, NULL, why, sizeof(why)) != 0 || !box.pool ||
+		!box.control)
+		give_up(why[0] ? why : "out of memory");
+	make_packets();
+	start_engine(plugins, pipeline);
+	pthread_mutex_lock(&box.lock);
+	box.want_parked = true;
+	while (!box.parked)
+		pthread_cond_wait(&box.changed, &box.lock);
+	pthread_mutex_unlock(&box.lock);
+}
+
+static void
+closed(void *arg)
+{
+	loop_stop(box.control);
+}
+
+void
+box_stop(void)
+{
+	pthread_mutex_lock(&box.lock);
+	box.want_parked = false;
+	pthread_cond_broadcast(&box.changed);
+	pthread_mutex_unlock(&box.lock);
+	if (engine_close(box.engine, closed, NULL) == 0)
+		loop_run(box.control);
+	engine_free(box.engine);
+	loop_free(box.control);
+	netmap_fini();
+	rcu_fini();
+	pool_free(box.pool);
+	arena_free(box.arena);
+	free(box.packets);
+}
+
+/* ---- Driving ---- */
+
+unsigned
+box_turn(void)
+{
+	struct worker *w = &box.engine->worker[0];
+
+	w->gt.now = clock_ns();
+	return worker_turn(w);
+}
+
+void
+box_feed(enum box_port port, struct rte_mbuf **pkts, uint32_t n)
+{
+	box.port[port].in = pkts;
+	box.port[port].n_in = n;
+}
+
+uint32_t
+box_sent(enum box_port port, struct rte_mbuf ***pkts)
+{
+	uint32_t n = box.port[port].n_out;
+
+	*pkts = box.port[port].out;
+	box.port[port].n_out = 0;
+	return n;
+}
+
+uint32_t
+box_release(struct rte_mbuf **pkts, uint32_t n)
+{
+	uint32_t ours = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if ((uint8_t *)pkts[i] >= box.packets && (uint8_t *)pkts[i] < box.packets + STRIDE * BOX_PACKETS)
+			ours++;
+		else
+			rte_pktmbuf_free(pkts[i]);
+	}
+	return ours;
+}
+
+const uint8_t *
+box_mac(enum box_port port)
+{
+	return box.port[port].mac;
+}
+
+uint64_t
+box_drops(void)
+{
+	struct graph_totals t;
+
+	engine_totals(box.engine, &t);
+	return t.drops;
+}
+
+/* Turns an ARP request for another address into its answer. False: it is none. */
+static bool
+answer_arp(const struct port *p, struct rte_mbuf *m)
+{
+	struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
+	struct rte_arp_hdr *arp = (struct rte_arp_hdr *)(eth + 1);
+
+	if (eth->ether_type != rte_cpu_to_be_16(RTE_ETHER_TYPE_ARP) || arp->arp_opcode != rte_cpu_to_be_16(RTE_ARP_OP_REQUEST) ||
+		arp->arp_data.arp_sip == arp->arp_data.arp_tip)
+		return false;
+	uint32_t asked = arp->arp_data.arp_tip;
+	arp->arp_opcode = rte_cpu_to_be_16(RTE_ARP_OP_REPLY);
+	arp->arp_data.arp_tip = arp->arp_data.arp_sip;
+	arp->arp_data.arp_sip = asked;
+	memcpy(arp->arp_data.arp_tha.addr_bytes, p->mac, 6);
+	memcpy(arp->arp_data.arp_sha.addr_bytes, "\x02\xff\0\0\0\1", 6);
+	memcpy(eth->dst_addr.addr_bytes, p->mac, 6);
+	memcpy(eth->src_addr.addr_bytes, "\x02\xff\0\0\0\1", 6);
+	return true;
+}
+
+/* The same for a neighbour solicitation, whose option becomes the answer's (RFC 4861 §4.3, §4.4). */
+static bool
+answer_nd(const struct port *p, struct rte_mbuf *m)
+{
+	struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
+	struct rte_ipv6_hdr *ip = (struct rte_ipv6_hdr *)(eth + 1);
+	uint8_t *icmp = (uint8_t *)(ip + 1);
+
+	if (eth->ether_type != rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV6) || m->data_len != sizeof(*eth) + sizeof(*ip) + 32 ||
+		ip->proto != IPPROTO_ICMPV6 || icmp[0] != 135)
+		return false;
+	memcpy(ip->dst_addr, ip->src_addr, 16);
+	memcpy(ip->src_addr, icmp + 8, 16);
+	icmp[0] = 136;
+	icmp[4] = 0x60; /* solicited, override */
+	icmp[24] = 2;
+	memcpy(icmp + 26, "\x02\xff\0\0\0\1", 6);
+	memset(icmp + 2, 0, 2);
+	uint16_t sum = tr_sum_fold(tr_sum(rte_cpu_to_be_32(IPPROTO_ICMPV6 << 16 | 32), ip->src_addr, 32 + 32));
+	memcpy(icmp + 2, &sum, 2);
+	memcpy(eth->dst_addr.addr_bytes, p->mac, 6);
+	memcpy(eth->src_addr.addr_bytes, "\x02\xff\0\0\0\1", 6);
+	return true;
+}
+
+/* Answers one question for a neighbour among what has left by a port. False: there was none. */
+static bool
+answer_one(struct port *p, uint32_t *scanned)
+{
+	static struct rte_mbuf *reply[1];
+
+	for (; *scanned < p->n_out; ++*scanned) {
+		struct rte_mbuf *m = p->out[*scanned];
+		if (!answer_arp(p, m) && !answer_nd(p, m))
+			continue;
+		p->out[*scanned] = p->out[--p->n_out];
+		reply[0] = m;
+		p->in = reply;
+		p->n_in = 1;
+		return true;
+	}
+	return false;
+}
+
+void
+box_settle(void)
+{
+	uint32_t scanned[BOX_PORTS] = {0};
+
+	for (unsigned idle = 0; idle < 100; idle++) {
+		if (box_turn() > 0)
+			idle = 0;
+		for (int i = 0; i < BOX_PORTS; i++)
+			if (box.port[i].n_in == 0 && answer_one(&box.port[i], &scanned[i]))
+				idle = 0;
+	}
+}
+
+uint64_t
+box_through(struct rte_mbuf **pkts, enum box_port in, enum box_port out)
+{
+	uint64_t clocks[BOX_PACKETS / BOX_BURST];
+	struct rte_mbuf **sent;
+
+	box_feed(in, pkts, BOX_PACKETS);
+	for (uint32_t i = 0; i < BOX_PACKETS / BOX_BURST; i++) {
+		uint64_t begin = bench_clock();
+		box_turn();
+		clocks[i] = bench_clock() - begin;
+	}
+	box_settle();
+	uint32_t n = box_sent(out, &sent);
+	n = box_release(sent, n);
+	if (n != BOX_PACKETS) {
+		fprintf(stderr, "%u of %u packets came out\n", n, BOX_PACKETS);
+		exit(1);
+	}
+	return bench_median(clocks, BOX_PACKETS / BOX_BURST) * (BOX_PACKETS / BOX_BURST);
+}
+
+uint64_t
+box_port_alone(struct rte_mbuf **pkts)
+{
+	uint64_t clocks[BOX_PACKETS / BOX_BURST];
+	struct rte_mbuf *burst[BOX_BURST], **sent;
+
+	box_feed(BOX_WAN, pkts, BOX_PACKETS);
+	for (uint32_t i = 0; i < BOX_PACKETS / BOX_BURST; i++) {
+		uint64_t begin = bench_clock();
+		uint16_t n = port_rx(&box.port[BOX_WAN], 0, burst, BOX_BURST);
+		port_tx(&box.port[BOX_LAN], 0, burst, n);
+		clocks[i] = bench_clock() - begin;
+	}
+	box_sent(BOX_LAN, &sent);
+	return bench_median(clocks, BOX_PACKETS / BOX_BURST) * (BOX_PACKETS / BOX_BURST);
+}
+
+struct rte_mbuf *
+box_packet(uint32_t i)
+{
+	struct rte_mbuf *m = (struct rte_mbuf *)(box.packets + i * STRIDE);
+
+	m->data_off = (uint16_t)(TR_HEADROOM + i % 61);
+	m->data_len = 0;
+	m->pkt_len = 0;
+	m->ol_flags = 0;
+	rte_mbuf_refcnt_set(m, 2); /* whoever frees it only counts down */
+	return m;
+}
+
+uint8_t *
+box_udp(struct rte_mbuf *m, enum box_port port, const struct tr_addr *from, uint16_t from_port,
+	const struct tr_addr *dst, uint16_t dst_port, uint16_t len)
+{
+	const bool four = from->family == 4;
+	const uint16_t ip_len = four ? 20 : 40, total = (uint16_t)(ip_len + 8 + len);
+	uint8_t *p = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(14 + total)), *ip = p + 14;
+
+	memcpy(p, box.port[port].mac, 6);
+	memcpy(p + 6, "\x02\xff\0\0\0\1", 6);
+	p[12] = four ? 0x08 : 0x86;
+	p[13] = four ? 0x00 : 0xdd;
+	if (four) {
+		struct rte_ipv4_hdr h = {.version_ihl = RTE_IPV4_VHL_DEF, .total_length = rte_cpu_to_be_16(total),
+			.time_to_live = 64, .next_proto_id = IPPROTO_UDP};
+		memcpy(&h.src_addr, from->ip, 4);
+		memcpy(&h.dst_addr, dst->ip, 4);
+		h.hdr_checksum = tr_sum_fold(tr_sum(0, &h, sizeof(h)));
+		memcpy(ip, &h, sizeof(h));
+	} else {
+		struct rte_ipv6_hdr h = {.vtc_flow = rte_cpu_to_be_32(6u << 28),
+			.payload_len = rte_cpu_to_be_16((uint16_t)(total - 40)), .proto = IPPROTO_UDP, .hop_limits = 64};
+		memcpy(h.src_addr, from->ip, 16);
+		memcpy(h.dst_addr, dst->ip, 16);
+		memcpy(ip, &h, sizeof(h));
+	}
+	struct rte_udp_hdr udp = {.src_port = rte_cpu_to_be_16(from_port), .dst_port = rte_cpu_to_be_16(dst_port),
+		.dgram_len = rte_cpu_to_be_16((uint16_t)(8 + len))};
+	memcpy(ip + ip_len, &udp, sizeof(udp));
+	return ip + ip_len + 8;
+}
+
+void
+box_udp6_checksum(uint8_t *payload, uint16_t len)
+{
+	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(payload - 8);
+
+	udp->dgram_cksum = 0;
+	udp->dgram_cksum = tr_udp_checksum(udp, payload - 8 - 32, 32, (uint16_t)(8 + len));
+}

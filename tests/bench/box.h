@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The gateway inside a benchmark: the real engine, classes and plugins on ports that cost nothing, without EAL. A
+ * pipeline is applied while the worker's own thread runs; then that thread is parked inside port_rx(), and the
+ * benchmark makes the worker's turns itself, on its own pinned core, in the pauses between reference runs.
+ *
+ * Ports are "wan" and "lan". What a figure includes: everything from port_rx() to port_tx(), the loop around it, and
+ * the clock, but no driver.
+ */
+#pragma once
+
+#include "handshake.h"
+
+#include <rte_mbuf.h>
+#include <tailrace/udp.h>
+
+#define BOX_BURST 32
+#define BOX_PACKETS 4096
+#define BOX_ROOM 2304
+
+enum box_port { BOX_WAN, BOX_LAN, BOX_PORTS };
+
+/* Plugins are looked for in `plugins` (a build's plugins folder). Ends the process with a message when anything fails. */
+void box_start(const char *plugins, const char *pipeline, uint32_t max_peers);
+void box_stop(void);
+
+/* One loop of the worker. Returns how much work was found. */
+unsigned box_turn(void);
+/* Packets that come in by a port; the array must stay until they were taken. */
+void box_feed(enum box_port port, struct rte_mbuf **pkts, uint32_t n);
+/* Turns until all that was fed has been taken and nothing more happens; answers ARP and ND for every address asked. */
+void box_settle(void);
+/* What went out of a port since the last call. The engine's own packets among them are given back by
+ * box_release(), which returns how many of them were box_packet()s. */
+uint32_t box_sent(enum box_port port, struct rte_mbuf ***pkts);
+uint32_t box_release(struct rte_mbuf **pkts, uint32_t n);
+/*
+ * Clocks that BOX_PACKETS packets take until they have left by `out`: those of the median burst, times the bursts. A burst
+ * is short enough that few are interrupted, whatever else the machine does.
+ */
+uint64_t box_through(struct rte_mbuf **pkts, enum box_port in, enum box_port out);
+uint64_t box_port_alone(struct rte_mbuf **pkts); /* the same with nothing between the ports */
+const uint8_t *box_mac(enum box_port port);
+uint64_t box_drops(void); /* of the whole graph */
+
+/* The i-th of BOX_PACKETS packets, empty, its data at an address that is no multiple of anything. */
+struct rte_mbuf *box_packet(uint32_t i);
+/* Ethernet, IP and UDP headers before and around `len` bytes of payload, from address and port to address and port. */
+uint8_t *box_udp(struct rte_mbuf *m, enum box_port to, const struct tr_addr *from, uint16_t from_port,
+	const struct tr_addr *dst, uint16_t dst_port, uint16_t len);
+/* The checksum of a packet made by box_udp() over IPv6, when its payload stands. */
+void box_udp6_checksum(uint8_t *payload, uint16_t len);
