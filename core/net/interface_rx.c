@@ -170,6 +170,10 @@ interface_poll(struct tr_node *node)
 	struct rte_mbuf *pkts[TR_BURST];
 	uint16_t gate[TR_BURST];
 	uint16_t n = trunk_rx(i->trunk, node->worker, i->slot, *node->now, pkts, TR_BURST);
+	for (uint16_t k = 0; k < n; k++) {
+		rte_prefetch0(pkts[k]);
+		rte_prefetch0(tr_meta(pkts[k]));
+	}
 	for (uint16_t k = 0; k < n; k++)
 		rte_prefetch0(rte_pktmbuf_mtod(pkts[k], void *));
 	for (uint16_t k = 0; k < n; k++)

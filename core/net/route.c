@@ -126,9 +126,9 @@ count_hop(uint8_t *p, uint8_t version)
 		p[7]--;
 		return;
 	}
-	uint16_t before = get_16(p + 8);
-	p[8]--;
-	put_16(p + 10, csum_change(get_16(p + 10), before, get_16(p + 8)));
+	uint16_t before = get_16(p + 8), after = (uint16_t)(before - 1); /* TTL is the low byte, and above 1 */
+	put_16(p + 8, after);
+	put_16(p + 10, csum_change(get_16(p + 10), before, after));
 }
 
 static uint16_t
