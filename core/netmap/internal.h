@@ -101,7 +101,7 @@ void names_peer(const struct record *old, const struct record *now); /* either m
 
 /* operator.c, json.c, state.c: the operator's layer and its file */
 bool state_load(char *why, size_t size);
-int state_append(json_t *const *lines, unsigned n); /* durable when 0; -EIO */
+int state_append(json_t *const *lines, unsigned n); /* durable when 0; else -errno of the write */
 void state_tidy(void); /* rewrites the file when most of it is history */
 void state_fini(void);
 json_t *overlay_json(const struct netmap_table *t, const uint8_t key[32], const struct overlay *o);

@@ -126,8 +126,9 @@ state_append(json_t *const *lines, unsigned n)
 
 	if (!nm.state_dir)
 		return 0;
-	if (fd < 0 && rewrite())
-		return -EIO;
+	int rc = fd < 0 ? rewrite() : 0;
+	if (rc)
+		return rc;
 	FILE *f = open_memstream(&text, &len);
 	bool ok = f;
 	for (unsigned i = 0; i < n && ok; i++)
@@ -135,11 +136,12 @@ state_append(json_t *const *lines, unsigned n)
 	if (f)
 		ok = fclose(f) == 0 && ok;
 	ok = ok && write_all(fd, text, len, end) && fdatasync(fd) == 0;
+	rc = ok ? 0 : errno ? -errno : -EIO;
 	if (ok) {
 		end += (off_t)len;
 		nm.state_problem[0] = '\0';
 	} else {
-		trouble("write", errno);
+		trouble("write", -rc);
 		/* What was not acknowledged must not come back after a restart. */
 		if (ftruncate(fd, end) || fsync(fd))
 			trouble("truncate", errno);
@@ -147,7 +149,7 @@ state_append(json_t *const *lines, unsigned n)
 	if (text)
 		sodium_memzero(text, len);
 	free(text);
-	return ok ? 0 : -EIO;
+	return rc;
 }
 
 void

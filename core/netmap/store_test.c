@@ -428,9 +428,9 @@ refuses_what_it_cannot_keep(void **state)
 	small.rlim_cur = 200;
 	setrlimit(RLIMIT_FSIZE, &small);
 	events[0] = '\0';
-	assert_int_equal(change(4, 0, "100.64.0.4/32", NULL), -EIO);
-	assert_int_equal(change(1, TR_PEER_KEEPALIVE, NULL, NULL), -EIO);
-	assert_int_equal(netmap_option_set("wg0", "listen", "1"), -EIO);
+	assert_int_equal(change(4, 0, "100.64.0.4/32", NULL), -EFBIG);
+	assert_int_equal(change(1, TR_PEER_KEEPALIVE, NULL, NULL), -EFBIG);
+	assert_int_equal(netmap_option_set("wg0", "listen", "1"), -EFBIG);
 	expect_events("");
 	assert_null(peer_of("wg0", 4));
 	assert_int_equal(peer_of("wg0", 1)->keepalive, 0);
