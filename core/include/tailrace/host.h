@@ -100,7 +100,7 @@ struct tr_host {
 	void (*peer_each)(struct tr_instance *, void (*)(void *arg, const struct tr_peer *), void *arg);
 	/* [C] The endpoint in use and when the last session began (Unix ns; 0: never). */
 	void (*path_show)(struct tr_instance *, uint32_t peer, struct tr_endpoint *, uint64_t *session);
-	/* [C] Changes the operator's layer, durable when it returns 0. -EINVAL, -ENOSPC, -EIO. */
+	/* [C] Changes the operator's layer, durable when it returns 0. -EINVAL, -ENOSPC, or why it can't be kept. */
 	int (*peer_set)(struct tr_instance *, const struct tr_peer_change *);
 	/* [C] Operator's value of a live option, in text form (secrets: base64); NULL: back to the pipeline's. Durable.
 	 * reconfigure() has run when it returns 0. -EINVAL, -EADDRINUSE (a listen port that another instance has), -EIO. */
