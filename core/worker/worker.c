@@ -15,7 +15,7 @@
 /* Adaptive idle: spin this long without work, then sleep in steps that double up to the longest. */
 #define SPIN_NS UINT64_C(50000)
 #define SLEEP_MIN_NS UINT64_C(20000)
-#define SLEEP_MAX_NS UINT64_C(320000)
+#define SLEEP_MAX_NS UINT64_C(1000000)
 
 uint64_t
 clock_ns(void)
