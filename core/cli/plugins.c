@@ -5,8 +5,12 @@
 
 #include <stdlib.h>
 
-static const struct cli_option options[] = {
-	{'p', "plugins", "DIR", "look for plugins here (several: separated by colons)"},
+#define OPTION_PLUGINS {'p', "plugins", "DIR", "look for plugins here (several: separated by colons)"}
+
+static const struct cli_option options[] = {OPTION_PLUGINS, {0, NULL, NULL, NULL}};
+static const struct cli_option plugins_options[] = {
+	OPTION_PLUGINS,
+	{0, "markdown", NULL, "print a class as tables for its README"},
 	{0, NULL, NULL, NULL},
 };
 
@@ -98,24 +102,68 @@ print_list(const char *title, const json_t *list, const char *const *columns, co
 	table_print(t, stdout, 0);
 }
 
+/* What a class has, in the order in which both text and Markdown show it. */
+static const struct section {
+	const char *title, *list, *columns[6], *heads[6], *keys[6];
+	unsigned n;
+} sections[] = {
+	{"options", "options", {"OPTION", "DEFAULT", "CHANGE", "~VALUE", "~"}, {"option", "default", "change", "value", ""},
+		{"option", "default", "change", "value", "doc"}, 5},
+	{"in gates", "in", {"GATE", "TYPE", "~"}, {"in gate", "type", ""}, {"gate", "type", "doc"}, 3},
+	{"out gates", "out", {"GATE", "TYPE", "LINK", "~"}, {"out gate", "type", "link", ""},
+		{"gate", "type", "needed", "doc"}, 4},
+	{"drop reasons", "drops", {"DROP", "~"}, {"drop reason", ""}, {"drop", "doc"}, 2},
+	{"counters", "counters", {"COUNTER", "~"}, {"counter", ""}, {"counter", "doc"}, 2},
+};
+#define N_SECTIONS (sizeof(sections) / sizeof(sections[0]))
+
 static void
 print_class(const json_t *k)
 {
-	static const char *const option_columns[] = {"OPTION", "DEFAULT", "CHANGE", "~VALUE", "~", NULL};
-	static const char *const option_keys[] = {"option", "default", "change", "value", "doc"};
-	static const char *const gate_columns[] = {"GATE", "TYPE", "LINK", "~", NULL};
-	static const char *const gate_keys[] = {"gate", "type", "needed", "doc"};
-	static const char *const in_columns[] = {"GATE", "TYPE", "~", NULL}, *const in_keys[] = {"gate", "type", "doc"};
-	static const char *const drop_columns[] = {"DROP", "~", NULL}, *const drop_keys[] = {"drop", "doc"};
-	static const char *const counter_columns[] = {"COUNTER", "~", NULL}, *const counter_keys[] = {"counter", "doc"};
 	printf("%s: %s\nplugin %s %s\n", json_string_value(json_object_get(k, "class")),
 		json_string_value(json_object_get(k, "summary")), json_string_value(json_object_get(k, "plugin")),
 		json_string_value(json_object_get(k, "version")));
-	print_list("options", json_object_get(k, "options"), option_columns, option_keys, 5);
-	print_list("in gates", json_object_get(k, "in"), in_columns, in_keys, 3);
-	print_list("out gates", json_object_get(k, "out"), gate_columns, gate_keys, 4);
-	print_list("drop reasons", json_object_get(k, "drops"), drop_columns, drop_keys, 2);
-	print_list("counters", json_object_get(k, "counters"), counter_columns, counter_keys, 2);
+	for (const struct section *s = sections; s < sections + N_SECTIONS; s++)
+		print_list(s->title, json_object_get(k, s->list), s->columns, s->keys, s->n);
+}
+
+/* A cell of a Markdown table; names in code, and nothing that would end the cell. */
+static void
+markdown_cell(const char *text, bool name)
+{
+	fputs(name ? "| `" : "| ", stdout);
+	for (; text != NULL && *text; text++)
+		printf(*text == '|' ? "\\|" : "%c", *text);
+	fputs(name ? "` " : " ", stdout);
+}
+
+static void
+markdown_class(const json_t *k)
+{
+	bool first = true;
+	for (const struct section *s = sections; s < sections + N_SECTIONS; s++) {
+		const json_t *list = json_object_get(k, s->list);
+		size_t i;
+		json_t *row;
+		if (json_array_size(list) == 0)
+			continue;
+		if (!first)
+			putchar('\n');
+		first = false;
+		for (unsigned c = 0; c < s->n; c++)
+			markdown_cell(s->heads[c], false);
+		puts("|");
+		for (unsigned c = 0; c < s->n; c++)
+			fputs("|---", stdout);
+		puts("|");
+		json_array_foreach(list, i, row) {
+			for (unsigned c = 0; c < s->n; c++) {
+				const char *text = json_string_value(json_object_get(row, s->keys[c]));
+				markdown_cell(text, c == 0 && text[0] != '(');
+			}
+			puts("|");
+		}
+	}
 }
 
 static int
@@ -152,7 +200,7 @@ plugins_run(const struct cli *c)
 		if (c->json) {
 			cli_print_json(k);
 		} else {
-			print_class(k);
+			(c->option[1] ? markdown_class : print_class)(k);
 			json_decref(k);
 		}
 	} else if (c->argc > 0) {
@@ -171,6 +219,6 @@ const struct cli_command cli_plugins = {
 	.max_args = 1,
 	.word = CLI_WORD_CLASS,
 	.doc = "the classes there are, or one with its options, gates, drop reasons and counters",
-	.options = options,
+	.options = plugins_options,
 	.run = plugins_run,
 };
