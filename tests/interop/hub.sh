@@ -44,7 +44,11 @@ hub_peer() {
 	local name=$1 n=$2 kind=$3 p
 	shift 3
 	lab_ns "$name"
-	lab_plug "$name" eth0 "198.51.100.$n/24,2001:db8:1::$n/64" net "$name"
+	if [ -n "${HUB_VIA:-}" ]; then
+		lab_wire "$name" eth0 "198.51.100.$n/24,2001:db8:1::$n/64" "$HUB_VIA" "$name"
+	else
+		lab_plug "$name" eth0 "198.51.100.$n/24,2001:db8:1::$n/64" net "$name"
+	fi
 	lab_wireguard "$name" "$name" "${HUB_BINARY[$kind]}" "100.64.0.$n/32,fd64::$n/128"
 	for p in ${HUB_INSIDE//,/ }; do ip -n "$LAB_ID-$name" route add "$p" dev "$name"; done
 	hub_keys "$name"
