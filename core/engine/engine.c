@@ -137,61 +137,24 @@ engine_flush_events(struct engine *e)
 
 /* ---- What becomes of each instance ---- */
 
-static int
-find_instance(const struct plan *p, const char *name)
+/* The plans' difference decides, and it alone; a listen port or MTU of the operator's makes dynamic gates anew. */
+static void
+decide(struct apply *a, const struct plan *to)
 {
-	for (unsigned i = 0; p && i < p->n_instances; i++)
-		if (strcmp(p->instance[i].name, name) == 0)
-			return (int)i;
-	return -1;
-}
-
-/* Do the dynamic gates of two versions lead to the same places, with the same ports and sizes? */
-static bool
-same_gates(const struct plan *a, const struct plan_instance *x, const struct plan *b, const struct plan_instance *y)
-{
-	if (x->n_out != y->n_out)
-		return false;
-	for (unsigned g = 0; g < x->n_out; g++) {
-		const struct plan_gate *p = &x->out[g], *q = &y->out[g];
-		if (strcmp(p->name, q->name) != 0 || (p->to < 0) != (q->to < 0))
-			return false;
-		if (p->to < 0)
+	struct plan_diff d;
+	plan_diff_instances(engine_plan(a->e), to, &d);
+	for (unsigned i = 0; i < d.n; i++) {
+		const struct plan_action *v = &d.v[i];
+		if (v->verb == PLAN_RESTART)
+			snprintf(a->error, sizeof(a->error), "%s", v->text);
+		if (v->to < 0)
 			continue;
-		const struct plan_instance *s = &a->instance[p->to], *t = &b->instance[q->to];
-		if (strcmp(s->name, t->name) != 0 || s->class_ != t->class_ || p->to_gate != q->to_gate ||
-			plan_option_flag(s, TR_OPT_LISTEN) != plan_option_flag(t, TR_OPT_LISTEN) ||
-			plan_option_flag(s, TR_OPT_MTU) != plan_option_flag(t, TR_OPT_MTU))
-			return false;
+		a->fate[v->to] = v->verb == PLAN_KEEP ? FATE_KEEP : v->verb == PLAN_RECONFIGURE ? FATE_RECONFIGURE : FATE_CREATE;
+		if (a->e->rewire && instance_dynamic(to->instance[v->to].class_))
+			a->fate[v->to] = FATE_CREATE;
 	}
-	return true;
-}
-
-static enum fate
-fate_of(struct engine *e, const struct plan *to, unsigned index, const char **restart)
-{
-	const struct plan *from = engine_plan(e);
-	const struct plan_instance *y = &to->instance[index];
-	int k = find_instance(from, y->name);
-	if (k < 0)
-		return FATE_CREATE;
-	const struct plan_instance *x = &from->instance[k];
-	if (x->class_ != y->class_ || x->plugin != y->plugin)
-		return FATE_CREATE;
-	enum fate f = FATE_KEEP;
-	for (const struct tr_option *o = y->class_->options; o && o->key; o++) {
-		if (option_equal(o, x->options, y->options))
-			continue;
-		if (o->change == TR_RESTART)
-			*restart = o->key;
-		if (o->change != TR_LIVE)
-			f = FATE_CREATE;
-		else if (f == FATE_KEEP)
-			f = FATE_RECONFIGURE;
-	}
-	if (instance_dynamic(y->class_) && (e->rewire || !same_gates(from, x, to, y)))
-		return FATE_CREATE;
-	return f;
+	plan_diff_free(&d);
+	a->e->rewire = false;
 }
 
 /* ---- Building ---- */
@@ -466,7 +429,7 @@ static bool
 seen_before(struct engine *e, const struct plan_instance *p)
 {
 	const struct plan *from = engine_plan(e);
-	int k = find_instance(from, p->name);
+	int k = from ? plan_find(from, p->name) : -1;
 	return k >= 0 && from->instance[k].plugin == p->plugin;
 }
 
@@ -500,16 +463,11 @@ static int
 apply_ref(struct engine *e, struct plan_ref *ref, void (*done)(void *, const char *), void *arg)
 {
 	struct apply *a = apply_new(e, ref);
-	const char *restart = NULL;
 	a->done = done;
 	a->arg = arg;
 	e->apply = a;
-	for (unsigned k = 0; k < a->next->n_instances; k++)
-		a->fate[k] = fate_of(e, ref->plan, k, &restart);
-	e->rewire = false;
-	if (restart)
-		snprintf(a->error, sizeof(a->error), "option `%s` takes a restart", restart);
-	else
+	decide(a, ref->plan);
+	if (!a->error[0])
 		collect_specs(a);
 	if (a->n_specs && pthread_create(&a->thread, NULL, preflight, a) == 0)
 		return 0;

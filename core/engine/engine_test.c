@@ -192,7 +192,7 @@ static const char direct[] = "instances:\n" INSTANCES "links: [src.out -> st.in,
 static const char inserted[] = "instances:\n" INSTANCES "  extra: {class: pass}\n"
 			       "links: [src.out -> extra.in, extra.out -> st.in, st.out -> end.in]\n";
 
-static struct loaded_plugin builds[3];
+static struct loaded_plugin builds[3] = {{.build_id = "0"}, {.build_id = "1"}, {.build_id = "2"}};
 
 static struct plan *
 make_plan(const char *text, unsigned label, unsigned build)

@@ -259,9 +259,9 @@ host_option_set(struct tr_instance *i, const char *key, const char *value)
 	int r = netmap_option_set(i->name, key, value);
 	if (r != 0)
 		return r;
-	for (unsigned k = 0; plan && k < plan->n_instances; k++)
-		if (strcmp(plan->instance[k].name, i->name) == 0)
-			instance_reconfigure(i, e->current->plan, k);
+	int32_t k = plan ? plan_find(plan, i->name) : -1;
+	if (k >= 0)
+		instance_reconfigure(i, e->current->plan, (unsigned)k);
 	if (o->flags & (TR_OPT_LISTEN | TR_OPT_MTU))
 		engine_rewire(e);
 	return 0;

@@ -26,7 +26,6 @@ struct word {
 void plan_error(struct builder *b, const struct word *w, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 bool plan_good_name(const char *s);
-int32_t plan_find(const struct plan *p, const char *name); /* instance index, or -1 */
 /* -1 after a diagnostic with a did-you-mean. */
 int32_t plan_find_or_error(struct builder *b, const struct word *w);
 void plan_instance_init(struct builder *b, int32_t index, const struct catalogue_entry *e);

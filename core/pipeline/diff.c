@@ -272,7 +272,7 @@ diff_links(struct plan_diff *d, const struct plan *of, const struct plan *other,
 }
 
 void
-plan_diff(const struct plan *from, const struct plan *to, struct plan_diff *out)
+plan_diff_instances(const struct plan *from, const struct plan *to, struct plan_diff *out)
 {
 	*out = (struct plan_diff){0};
 	for (unsigned i = 0; i < to->n_instances; i++) {
@@ -287,6 +287,12 @@ plan_diff(const struct plan *from, const struct plan *to, struct plan_diff *out)
 		if (plan_find(to, from->instance[i].name) < 0)
 			act(out, PLAN_REMOVE, (int32_t)i, -1, "remove %s: class %s", from->instance[i].name,
 				from->instance[i].class_->name);
+}
+
+void
+plan_diff(const struct plan *from, const struct plan *to, struct plan_diff *out)
+{
+	plan_diff_instances(from, to, out);
 	diff_links(out, from, to, PLAN_UNLINK);
 	diff_links(out, to, from, PLAN_LINK);
 	plan_diff_netmap(from, to, out, act);

@@ -56,6 +56,7 @@ struct plan *plan_load(const char *path, const struct catalogue *c, const struct
 struct plan *plan_parse(const char *name, const char *text, size_t len, const struct catalogue *c,
 			const struct appliance *ports, bool secrets, struct diags *d);
 void plan_free(struct plan *p);
+int32_t plan_find(const struct plan *p, const char *name); /* index of an instance, or -1 */
 
 /* What applying `to` over `from` does, as a list for people and for the engine. from may be NULL (start). */
 enum plan_verb { PLAN_KEEP, PLAN_CREATE, PLAN_RECREATE, PLAN_RECONFIGURE, PLAN_REMOVE, PLAN_RESTART, PLAN_LINK, PLAN_UNLINK,
@@ -71,6 +72,8 @@ struct plan_diff {
 	bool restart; /* something needs a restart */
 };
 void plan_diff(const struct plan *from, const struct plan *to, struct plan_diff *out);
+/* Only what becomes of the instances: each of `to` once, and those that go. The engine applies just this. */
+void plan_diff_instances(const struct plan *from, const struct plan *to, struct plan_diff *out);
 void plan_diff_free(struct plan_diff *d);
 
 char *plan_dot(const struct plan *p);  /* Graphviz text; malloc()ed */
