@@ -16,7 +16,7 @@
 #define DEFER (4 * MILLISECOND)
 
 /* What meta->mark says of a packet at gate `handshake`. */
-enum kind { KIND_MESSAGE, KIND_ANSWER };
+enum kind { KIND_MESSAGE, KIND_ANSWER, KIND_UNPROVEN };
 
 /* ---- Our initiation ---- */
 
@@ -341,6 +341,7 @@ finish_done(struct tr_node *node, struct tr_job *job)
 	struct finish *j = (struct finish *)job->data;
 	struct peer *p = peer_of(wg, j->peer);
 
+	p->finishing = false;
 	if (!j->ok || p->state != HANDSHAKE_SENT || p->index != j->index || p->serial != j->serial) {
 		node->host->packet_drop(node, j->m, j->ok ? DROP_UNEXPECTED_RESPONSE : DROP_BAD_HANDSHAKE);
 		return;
@@ -367,17 +368,19 @@ finish_start(struct tr_node *node, struct rte_mbuf *m)
 {
 	struct wg *wg = node->self;
 	uint32_t id = tr_meta(m)->peer;
-	const struct peer *p = peer_of(wg, id);
+	struct peer *p = peer_of(wg, id);
 	const struct message_response *in = rte_pktmbuf_mtod(m, const struct message_response *);
 	const struct tr_peer *record = node->host->peer(wg->instance, id);
 	const struct identity *me = identity_of(wg);
 
 	if (p->state != HANDSHAKE_SENT || p->index != in->receiver || !record || !me || me->epoch != p->epoch)
 		return TR_DROP(DROP_UNEXPECTED_RESPONSE);
-	struct tr_job *job = node->host->job_new(node);
+	bool wait = p->finishing && tr_meta(m)->mark == KIND_UNPROVEN;
+	struct tr_job *job = wait ? NULL : node->host->job_new(node);
 	if (!job)
 		return TR_DROP(DROP_BUSY);
 	struct finish *j = (struct finish *)job->data;
+	p->finishing = true;
 	j->m = m;
 	j->peer = id;
 	j->index = p->index;
@@ -454,6 +457,21 @@ to_owner(struct tr_node *node, struct rte_mbuf *m, uint32_t receiver)
 	return OUT_HANDSHAKE;
 }
 
+/*
+ * Under load: no cookie is demanded for an answer that we wait for, or a thousand peers called at once would each be
+ * asked to wait for 5 s more. Whoever saw the index could send many: of them one at a time is looked at.
+ */
+static uint16_t
+without_cookie(struct tr_node *node, const struct identity *me, struct rte_mbuf *m, enum message_type type,
+	const uint8_t cookie[16], const struct message_macs *macs)
+{
+	if (type == MESSAGE_INITIATION)
+		return demand_cookie(node, me, m, cookie, macs);
+	uint16_t gate = to_owner(node, m, rte_pktmbuf_mtod(m, const struct message_response *)->receiver);
+	tr_meta(m)->mark = KIND_UNPROVEN;
+	return gate;
+}
+
 uint16_t
 handshake_arrived(struct tr_node *node, struct rte_mbuf *m, enum message_type type)
 {
@@ -475,7 +493,7 @@ handshake_arrived(struct tr_node *node, struct rte_mbuf *m, enum message_type ty
 	if (under_load(node)) {
 		cookie_make(c, &worker_of(node)->cookies, *node->now, from, cookie);
 		if (!cookie_mac2_ok(c, cookie, p, macs))
-			return demand_cookie(node, me, m, cookie, macs);
+			return without_cookie(node, me, m, type, cookie, macs);
 		if (!limiter_allow(c, &worker_of(node)->limiter, *node->now, from))
 			return TR_DROP(DROP_RATE_LIMITED);
 	}
