@@ -53,25 +53,25 @@ instance_name(const char *path, char name[32])
 }
 
 static void
-print_instances(const struct cli *c, const struct wgquick *w, const char *name, const char *keys)
+print_instances(FILE *f, const struct cli *c, const struct wgquick *w, const char *name, const char *keys)
 {
 	const char *wan = c->option[IMPORT_WAN], *gateway = c->option[IMPORT_GATEWAY];
 	const char *comma = "";
-	printf("instances:\n  wan: {class: interface, address: %s%s%s}%s\n", wan ? wan : "192.0.2.2/24",
+	fprintf(f, "instances:\n  wan: {class: interface, address: %s%s%s}%s\n", wan ? wan : "192.0.2.2/24",
 		gateway || !wan ? ", gateway: " : "", gateway ? gateway : wan ? "" : "192.0.2.1",
 		wan ? "" : "  # replace: this box's address and its gateway");
-	printf("  mux: {class: mux}\n  path: {class: path}\n  %s: {class: wireguard, listen: %s", name,
+	fprintf(f, "  mux: {class: mux}\n  path: {class: path}\n  %s: {class: wireguard, listen: %s", name,
 		w->listen ? w->listen : "51820");
 	if (w->mtu != NULL)
-		printf(", mtu: %s", w->mtu);
+		fprintf(f, ", mtu: %s", w->mtu);
 	if (w->fwmark != NULL)
-		printf(", fwmark: %lu", strtoul(w->fwmark, NULL, 0));
+		fprintf(f, ", fwmark: %lu", strtoul(w->fwmark, NULL, 0));
 	if (w->has_private_key)
-		printf(", private_key: \"file:%s/%s.key\"", keys, name);
-	printf("}\n  router:\n    class: route\n    address: [");
+		fprintf(f, ", private_key: \"file:%s/%s.key\"", keys, name);
+	fprintf(f, "}\n  router:\n    class: route\n    address: [");
 	for (unsigned i = 0; i < w->n_address; i++, comma = ", ")
-		printf("%s\"%.*s\"", comma, (int)strcspn(w->address[i], "/"), w->address[i]);
-	printf("]\n    routes:\n");
+		fprintf(f, "%s\"%.*s\"", comma, (int)strcspn(w->address[i], "/"), w->address[i]);
+	fprintf(f, "]\n    routes:\n");
 }
 
 static int
@@ -82,7 +82,7 @@ by_text(const void *a, const void *b)
 
 /* Each allowed IP once. */
 static bool
-print_routes(const struct wgquick *w, const char *name)
+print_routes(FILE *f, const struct wgquick *w, const char *name)
 {
 	size_t n = 0;
 	for (unsigned i = 0; i < w->n_peers; i++)
@@ -98,39 +98,39 @@ print_routes(const struct wgquick *w, const char *name)
 		qsort(v, n, sizeof(*v), by_text);
 	for (size_t i = 0; i < n; i++)
 		if (i == 0 || strcmp(v[i], v[i - 1]) != 0)
-			printf("      \"%s\": %s.plain\n", v[i], name);
+			fprintf(f, "      \"%s\": %s.plain\n", v[i], name);
 	if (n == 0)
-		printf("      {}\n");
+		fprintf(f, "      {}\n");
 	free(v);
 	return true;
 }
 
 static void
-print_links(const char *name)
+print_links(FILE *f, const char *name)
 {
-	printf("links:\n  - wan.udp -> mux.in\n  - wan.ip -> drop  # the internet is not forwarded\n");
-	printf("  - mux.%s -> %s.cipher\n  - %s.cipher -> path.in\n  - path.udp -> wan.ip\n  - %s.plain -> router.in\n", name,
+	fprintf(f, "links:\n  - wan.udp -> mux.in\n  - wan.ip -> drop  # the internet is not forwarded\n");
+	fprintf(f, "  - mux.%s -> %s.cipher\n  - %s.cipher -> path.in\n  - path.udp -> wan.ip\n  - %s.plain -> router.in\n", name,
 		name, name, name);
 }
 
 static void
-print_peers(const struct wgquick *w, const char *name, const char *keys)
+print_peers(FILE *f, const struct wgquick *w, const char *name, const char *keys)
 {
 	if (w->n_peers != 0)
-		printf("netmap:\n  peers:\n");
+		fprintf(f, "netmap:\n  peers:\n");
 	for (unsigned i = 0; i < w->n_peers; i++) {
 		const struct wgquick_peer *p = &w->peer[i];
-		printf("    %s:\n      public_key: %s\n", p->name, p->public_key);
+		fprintf(f, "    %s:\n      public_key: %s\n", p->name, p->public_key);
 		if (p->has_preshared_key)
-			printf("      preshared_key: \"file:%s/%s-%s.psk\"\n", keys, name, p->name);
-		printf("      allowed_ips: [");
+			fprintf(f, "      preshared_key: \"file:%s/%s-%s.psk\"\n", keys, name, p->name);
+		fprintf(f, "      allowed_ips: [");
 		for (unsigned j = 0; j < p->n_allowed; j++)
-			printf("%s\"%s\"", j != 0 ? ", " : "", p->allowed[j]);
-		printf("]\n");
+			fprintf(f, "%s\"%s\"", j != 0 ? ", " : "", p->allowed[j]);
+		fprintf(f, "]\n");
 		if (p->endpoint != NULL)
-			printf("      endpoint: \"%s\"\n", p->endpoint);
+			fprintf(f, "      endpoint: \"%s\"\n", p->endpoint);
 		if (p->keepalive != NULL && strcmp(p->keepalive, "0") != 0)
-			printf("      persistent_keepalive: %ss\n", p->keepalive);
+			fprintf(f, "      persistent_keepalive: %ss\n", p->keepalive);
 	}
 }
 
@@ -145,6 +145,28 @@ write_keys(const struct wgquick *w, const char *name, const char *dir)
 		if (w->peer[i].has_preshared_key)
 			ok &= write_key(path, w->peer[i].preshared_key);
 	}
+	return ok;
+}
+
+/* The YAML as it is, or within JSON; false: no memory. */
+static bool
+print_yaml(const struct cli *c, const struct wgquick *w, const char *name, const char *keys)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+	if (f == NULL)
+		return false;
+	print_instances(f, c, w, name, keys);
+	bool ok = print_routes(f, w, name);
+	print_links(f, name);
+	print_peers(f, w, name, keys);
+	ok = fclose(f) == 0 && ok;
+	if (ok && c->json)
+		cli_print_json(json_pack("{s:s}", "yaml", text));
+	else if (ok)
+		fputs(text, stdout);
+	free(text);
 	return ok;
 }
 
@@ -165,10 +187,8 @@ import_run(const struct cli *c)
 			rc = CLI_FAILED;
 		else if (dir == NULL && w.has_private_key)
 			fprintf(stderr, "tailrace: put the keys where the output names them, one base64 line each, mode 0600, or use --keys\n");
-		print_instances(c, &w, name, keys);
-		rc = print_routes(&w, name) ? rc : CLI_FAILED;
-		print_links(name);
-		print_peers(&w, name, keys);
+		if (!print_yaml(c, &w, name, keys))
+			rc = CLI_FAILED;
 	}
 	wgquick_wipe(&w);
 	arena_free(a);
