@@ -61,6 +61,13 @@ static const struct tr_option strict_options[] = {
 	REQUIRED(names, TR_OPT_NAMES),
 	{0},
 };
+static const struct tr_option stern_options[] = {
+	REQUIRED(bytes, TR_OPT_UINT, .unit = TR_UNIT_BYTES),
+	REQUIRED(rate, TR_OPT_UINT, .unit = TR_UNIT_PER_SEC),
+	{.key = "addrs", .type = TR_OPT_ADDR, .offset = offsetof(struct options, addrs), .flags = TR_OPT_REQUIRED | TR_OPT_LIST,
+		.doc = "some addrs"},
+	{0},
+};
 
 static const struct tr_option listen_options[] = {
 	O(listen, TR_OPT_UINT, .flags = TR_OPT_LISTEN, .min = 1, .max = 65535),
@@ -123,6 +130,7 @@ static const struct tr_counter counters[] = {{0}};
 
 CLASS(sample, no_in, no_out, sample_options);
 CLASS(strict, no_in, no_out, strict_options);
+CLASS(stern, no_in, no_out, stern_options);
 CLASS(listener, udp_in, ip_out, listen_options);
 CLASS(matcher, matched_in, ip_out, listen_options);
 CLASS(deaf, udp_in, ip_out, sample_options);
@@ -138,7 +146,8 @@ CLASS(egg, no_in, no_out, sample_options, .requires = (const char *const[]){"hen
 CLASS(hen, no_in, no_out, sample_options, .requires = (const char *const[]){"egg/1", NULL},
 	.provides = (const char *const[]){"hen/1", NULL});
 
-static const struct tr_class *const classes[] = {&class_sample, &class_strict, &class_listener, &class_matcher, &class_deaf,
-	&class_reader, &class_transport, &class_needy, &class_modern, &class_giver, &class_orphan, &class_egg, &class_hen, NULL};
+static const struct tr_class *const classes[] = {&class_sample, &class_strict, &class_stern, &class_listener, &class_matcher,
+	&class_deaf, &class_reader, &class_transport, &class_needy, &class_modern, &class_giver, &class_orphan,
+	&class_egg, &class_hen, NULL};
 
 TR_PLUGIN(.name = "sample", .version = "1", .summary = "classes for tests of configuration", .classes = classes);
