@@ -34,6 +34,7 @@ struct tr_instance {
 	struct plan_ref *options_plan; /* keeps the arena that `options` points into */
 	struct instance_worker *w;     /* per worker, then one for the service loop */
 	uint32_t jobs;                 /* outstanding; atomic */
+	uint64_t activity;             /* jobs and posts so far; atomic */
 	bool started, kept;
 	char failure[256];             /* last host->fail() */
 };

@@ -24,8 +24,9 @@ struct apply {
 	char error[512];  /* written by the preflight thread, read after the post */
 	struct tr_instance **gone; /* retired instances */
 	unsigned n_gone;
-	uint32_t fences, fences_wanted; /* fences: atomic */
-	bool grace;
+	uint32_t fences, posted; /* fences that came back (atomic), and all that were posted */
+	uint64_t activity;       /* of what is gone, when the fences were raised */
+	bool raised, services_done, grace;
 	void (*done)(void *arg, const char *error);
 	void *arg;
 };
@@ -264,32 +265,43 @@ swapped(const struct apply *a)
 }
 
 static void
-fence_service(void *fences, void *unused)
+fence_loop(void *fences, void *unused)
 {
 	(void)unused;
 	__atomic_add_fetch((uint32_t *)fences, 1, __ATOMIC_RELEASE);
 }
 
-/* Everything posted so far, to any thread, has run when all fences have come back. */
+/* Posts and jobs so far of the instances that are gone. */
+static uint64_t
+activity(const struct apply *a)
+{
+	uint64_t sum = 0;
+	for (unsigned k = 0; k < a->n_gone; k++)
+		sum += __atomic_load_n(&a->gone[k]->activity, __ATOMIC_ACQUIRE);
+	return sum;
+}
+
+/* Everything posted so far, to any thread, has run when all fences have come back. If what is gone has posted nothing more
+ * meanwhile, nothing of it runs any more. */
 static void
 raise_fences(struct apply *a)
 {
 	struct engine *e = a->e;
 	struct inbox_entry entry = {.kind = INBOX_FENCE, .arg = (uintptr_t)&a->fences};
-	a->fences = 0;
-	a->fences_wanted = e->threads;
+	unsigned before = a->posted;
+	a->activity = activity(a);
 	for (unsigned w = 0; w < e->workers; w++)
-		if (worker_post(&e->worker[w], &entry) != 0)
-			a->fences_wanted = UINT32_MAX; /* raised again in the next step */
+		a->posted += worker_post(&e->worker[w], &entry) == 0;
 	for (unsigned s = 0; s < e->services; s++)
-		if (loop_post(e->service[s].loop, fence_service, &a->fences, NULL) != 0)
-			a->fences_wanted = UINT32_MAX;
+		a->posted += loop_post(e->service[s].loop, fence_loop, &a->fences, NULL) == 0;
+	a->posted += loop_post(e->control, fence_loop, &a->fences, NULL) == 0;
+	a->raised = a->posted - before == e->threads + 1u; /* else again in the next step */
 }
 
 static bool
-fenced(struct apply *a)
+fences_back(const struct apply *a)
 {
-	return __atomic_load_n(&a->fences, __ATOMIC_ACQUIRE) == a->fences_wanted;
+	return __atomic_load_n(&a->fences, __ATOMIC_ACQUIRE) == a->posted;
 }
 
 static bool
@@ -309,7 +321,6 @@ after_swap(struct apply *a)
 	for (unsigned k = 0; k < a->n_gone; k++)
 		instance_stop(a->gone[k]);
 	a->step = FENCE;
-	a->fences_wanted = UINT32_MAX;
 }
 
 /* On the service loop: the last callback there of an instance that has a service gate. */
@@ -327,23 +338,48 @@ service_fini(void *instance, void *fences)
 	__atomic_add_fetch((uint32_t *)fences, 1, __ATOMIC_RELEASE);
 }
 
+/* An inbox that is full is tried again. */
 static void
-finish_services(struct apply *a)
+step_services(struct apply *a)
 {
-	a->fences = 0;
-	a->fences_wanted = a->n_gone;
+	bool left = false;
+	if (!fences_back(a))
+		return;
 	for (unsigned k = 0; k < a->n_gone; k++) {
-		if (!a->gone[k]->w[a->e->workers].own ||
-			loop_post(instance_service(a->gone[k])->loop, service_fini, a->gone[k], &a->fences) != 0)
-			__atomic_add_fetch(&a->fences, 1, __ATOMIC_RELEASE);
+		if (!a->gone[k]->w[a->e->workers].own)
+			continue;
+		left = true;
+		a->posted += loop_post(instance_service(a->gone[k])->loop, service_fini, a->gone[k], &a->fences) == 0;
 	}
-	a->step = SERVICE_FINI;
+	if (left)
+		return;
+	a->services_done = true;
+	a->raised = false;
+	a->step = FENCE;
 }
 
 static void
 grace_over(void *arg)
 {
 	((struct apply *)arg)->grace = true;
+}
+
+/* Twice: before the service loops' last callbacks, and after them. */
+static void
+step_fence(struct apply *a)
+{
+	if (!fences_back(a))
+		return;
+	if (engine_flush_events(a->e) || jobs_out(a)) {
+		a->raised = false;
+	} else if (!a->raised || activity(a) != a->activity) {
+		raise_fences(a);
+	} else if (!a->services_done) {
+		a->step = SERVICE_FINI;
+	} else {
+		a->step = GRACE;
+		rcu_defer(grace_over, a);
+	}
 }
 
 static void
@@ -374,18 +410,10 @@ step(void *arg)
 			after_swap(a);
 		return;
 	case FENCE:
-		if (engine_flush_events(a->e) || jobs_out(a))
-			return;
-		if (a->fences_wanted == UINT32_MAX)
-			raise_fences(a);
-		else if (fenced(a))
-			finish_services(a);
+		step_fence(a);
 		return;
 	case SERVICE_FINI:
-		if (!fenced(a))
-			return;
-		a->step = GRACE;
-		rcu_defer(grace_over, a);
+		step_services(a);
 		return;
 	case GRACE:
 		if (a->grace)
@@ -503,6 +531,13 @@ engine_drop_generation(struct engine *e)
 {
 	generation_free(e, e->current);
 	e->current = NULL;
+}
+
+struct tr_instance *const *
+engine_gone(const struct engine *e, unsigned *n)
+{
+	*n = e->apply ? e->apply->n_gone : 0;
+	return e->apply ? e->apply->gone : NULL;
 }
 
 const struct plan *

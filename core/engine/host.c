@@ -343,12 +343,14 @@ static int
 host_post_peer(struct tr_instance *i, uint32_t peer, void (*fn)(struct tr_node *, uint32_t, uint64_t), uint64_t arg)
 {
 	struct inbox_entry entry = {.kind = INBOX_POST, .peer = peer, .instance = i, .fn = fn, .arg = arg};
+	__atomic_add_fetch(&i->activity, 1, __ATOMIC_RELEASE);
 	return worker_post(&i->engine->worker[peer % i->engine->workers], &entry);
 }
 
 static int
 host_post(struct tr_instance *i, enum tr_thread thread, void (*fn)(void *, void *), void *arg)
 {
+	__atomic_add_fetch(&i->activity, 1, __ATOMIC_RELEASE);
 	return loop_post(thread == TR_THREAD_CONTROL ? i->engine->control : instance_service(i)->loop, fn, i->self, arg);
 }
 

@@ -207,6 +207,7 @@ void engine_peer_event(void *arg, struct netmap_table *t, enum tr_peer_event ev,
 void engine_peer_retired(void *arg, uint32_t peer); /* its id is free now: blocks are zeroed */
 unsigned engine_flush_events(struct engine *e); /* returns how many still wait */
 void engine_rewire(struct engine *e);
+struct tr_instance *const *engine_gone(const struct engine *e, unsigned *n); /* being retired: they still count */
 void engine_drop_generation(struct engine *e); /* after the threads have ended */
 
 /* trace.c */

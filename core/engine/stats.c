@@ -25,15 +25,57 @@ past(const struct slot *s, const char *kind, const char *name)
 
 enum share { COUNT, DROPS, PACKETS };
 
+static uint64_t
+sum_own(const struct tr_instance *i, enum share which, unsigned k)
+{
+	uint64_t total = 0;
+	for (unsigned w = 0; w <= i->engine->workers; w++) {
+		const struct instance_worker *x = &i->w[w];
+		total += peek(which == COUNT ? &x->count[k] : which == DROPS ? &x->drops[k] : &x->packets[k]);
+	}
+	return total;
+}
+
+/* Where a build of a class has the counter; -1: nowhere. */
+static int
+position(const struct tr_class *c, enum share which, const char *name)
+{
+	unsigned n = 0;
+	switch (which) {
+	case COUNT:
+		for (; c->counters && c->counters[n].name; n++)
+			if (strcmp(c->counters[n].name, name) == 0)
+				return (int)n;
+		return -1;
+	case DROPS:
+		for (; c->drops && c->drops[n].name; n++)
+			if (strcmp(c->drops[n].name, name) == 0)
+				return (int)n;
+		for (unsigned k = 0; k < GRAPH_DROPS; k++)
+			if (strcmp(graph_drops[k].name, name) == 0)
+				return (int)(n + k);
+		return -1;
+	case PACKETS:
+		for (; c->in && c->in[n].name; n++)
+			if (strcmp(c->in[n].name, name) == 0)
+				return (int)n;
+		return -1;
+	}
+	return -1;
+}
+
 /* One counter of an instance, over its threads and the instances that were there before it under its name. */
 static uint64_t
 sum(const struct tr_instance *i, enum share which, unsigned k, const char *name)
 {
 	static const char *const kind[] = {[COUNT] = "", [DROPS] = "drop ", [PACKETS] = "in "};
-	uint64_t total = past(i->slot, kind[which], name);
-	for (unsigned w = 0; w <= i->engine->workers; w++) {
-		const struct instance_worker *x = &i->w[w];
-		total += peek(which == COUNT ? &x->count[k] : which == DROPS ? &x->drops[k] : &x->packets[k]);
+	uint64_t total = past(i->slot, kind[which], name) + sum_own(i, which, k);
+	unsigned n;
+	struct tr_instance *const *gone = engine_gone(i->engine, &n);
+	for (unsigned g = 0; g < n; g++) {
+		int at = gone[g]->slot == i->slot ? position(gone[g]->class_, which, name) : -1;
+		if (at >= 0)
+			total += sum_own(gone[g], which, (unsigned)at);
 	}
 	return total;
 }

@@ -126,6 +126,7 @@ jobs_take(struct worker *w, struct tr_instance *i)
 	job->reserved[0] = i;
 	job->reserved[1] = w;
 	__atomic_add_fetch(&i->jobs, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&i->activity, 1, __ATOMIC_RELEASE);
 	return job;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "../engine/private.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 static void
@@ -52,7 +53,8 @@ service_switch(struct service *s, struct lane *lane, uint64_t number)
 {
 	struct change *c = malloc(sizeof(*c));
 	*c = (struct change){lane, number};
-	loop_post(s->loop, change_lane, s, c);
+	while (loop_post(s->loop, change_lane, s, c) != 0) /* full: it empties within a turn of the loop */
+		sched_yield();
 }
 
 static void
