@@ -28,6 +28,7 @@ lab_begin() {
 	declare -gA LAB_PORTS=()
 	mkdir -p /run/wireguard /run/netns
 	mount -t tmpfs tmpfs /run/wireguard
+	mount -t tmpfs tmpfs /run/netns # names of namespaces die with us, whatever ends us
 	chmod 755 /run/wireguard
 	trap lab_end EXIT
 	trap 'exit 130' INT TERM
