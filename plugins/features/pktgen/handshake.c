@@ -144,7 +144,8 @@ response_write(const struct tr_crypto *c, const struct handshake *from, const st
 	memcpy(msg + SENDER, &index, 4);
 	memcpy(msg + R_RECEIVER, &h.remote_index, 4);
 	c->public_key(msg + R_EPHEMERAL, ephemeral);
-	bool ok = c->dh(ee, ephemeral, h.ephemeral) & c->dh(es, ephemeral, me->remote);
+	bool ok = c->dh(ee, ephemeral, h.ephemeral);
+	ok = c->dh(es, ephemeral, me->remote) && ok; /* both are computed in any case */
 	finish(c, &h, msg + R_EPHEMERAL, ee, es, me->preshared_key, key);
 	c->seal(msg + R_EMPTY, key, 0, NULL, 0, h.hash, 32);
 	split(c, &h, keys->receive, keys->send);
@@ -162,7 +163,8 @@ response_read(const struct tr_crypto *c, const struct handshake *from, const str
 	struct handshake h = *from;
 	uint8_t key[32], ee[32], es[32], nothing[1];
 
-	bool ok = c->dh(ee, h.ephemeral, msg + R_EPHEMERAL) & c->dh(es, me->secret, msg + R_EPHEMERAL);
+	bool ok = c->dh(ee, h.ephemeral, msg + R_EPHEMERAL);
+	ok = c->dh(es, me->secret, msg + R_EPHEMERAL) && ok; /* both are computed in any case */
 	finish(c, &h, msg + R_EPHEMERAL, ee, es, me->preshared_key, key);
 	ok = ok && c->open(nothing, key, 0, msg + R_EMPTY, 16, h.hash, 32);
 	if (ok)
