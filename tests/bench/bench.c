@@ -58,7 +58,7 @@ read_cpu_name(void)
 	unsigned r[12], eax = 0, ebx, ecx, edx;
 	char brand[49] = "unknown CPU";
 
-	if (__get_cpuid_max(0x80000000, NULL) >= 0x80000004) {
+	if ((unsigned)__get_cpuid_max(0x80000000u, NULL) >= 0x80000004u) {
 		for (unsigned i = 0; i < 3; i++)
 			__get_cpuid(0x80000002 + i, &r[4 * i], &r[4 * i + 1], &r[4 * i + 2], &r[4 * i + 3]);
 		memcpy(brand, r, 48);
