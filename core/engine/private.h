@@ -11,6 +11,14 @@
 
 #include <pthread.h>
 #include <rte_ring.h>
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#include <sanitizer/tsan_interface.h>
+#define RING_TSAN
+void AnnotateIgnoreReadsBegin(const char *file, int line); /* of TSan's run-time */
+void AnnotateIgnoreReadsEnd(const char *file, int line);
+#endif
+#endif
 
 #define MAX_SLOTS 256
 #define MAX_GATES 32   /* in gates that one slot has ever had */
@@ -220,8 +228,40 @@ void worker_join(struct worker *w);
 /* One loop at the time gt.now, without a rest. Worker's thread; a benchmark that has parked it makes turns itself. */
 unsigned worker_turn(struct worker *w);
 int worker_post(struct worker *w, const struct inbox_entry *entry); /* any thread; -EAGAIN */
+/* Many producers, or many consumers, take turns (HTS): in the other modes a producer only waits, without ordering, for
+ * the ones before it, and who then reads its entries may see theirs half written. */
+#define RING_FROM_MANY (RING_F_MP_HTS_ENQ | RING_F_SC_DEQ)
+#define RING_AMONG_MANY (RING_F_MP_HTS_ENQ | RING_F_MC_HTS_DEQ)
 struct rte_ring *ring_new(size_t element, unsigned count, unsigned flags);
 void ring_free(struct rte_ring *r);
+/* Rings with many producers order these by loads of head and tail as one word and stores of the tail alone, which TSan
+ * takes for different objects: it is told. */
+static inline int
+ring_put(struct rte_ring *r, const void *element, unsigned size)
+{
+#ifdef RING_TSAN
+	__tsan_release(r);
+#endif
+	return rte_ring_enqueue_elem(r, (void *)(uintptr_t)element, size);
+}
+static inline unsigned
+ring_take(struct rte_ring *r, void *elements, unsigned size, unsigned n)
+{
+#ifdef RING_TSAN
+	AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+#endif
+	n = rte_ring_dequeue_burst_elem(r, elements, size, n, NULL);
+#ifdef RING_TSAN
+	AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+	__tsan_acquire(r);
+#endif
+	return n;
+}
+static inline bool
+ring_idle(const struct rte_ring *r)
+{
+	return __atomic_load_n(&r->prod.tail, __ATOMIC_ACQUIRE) == __atomic_load_n(&r->cons.tail, __ATOMIC_RELAXED);
+}
 bool thread_push(struct graph_thread *t, uint16_t to, struct rte_mbuf *pkt, uint32_t target);
 unsigned thread_drain(struct engine *e, struct rte_ring *const *in, struct lane *lane, struct graph_thread *gt);
 uint64_t clock_ns(void);

@@ -39,7 +39,7 @@ start_threads(struct engine *e)
 		e->service[s].engine = e;
 	}
 	e->graveyard = thread_proto(TR_NO_WORKER, e->threads);
-	e->traces = ring_new(sizeof(struct graph_trace), TRACE_RING, RING_F_SC_DEQ);
+	e->traces = ring_new(sizeof(struct graph_trace), TRACE_RING, RING_FROM_MANY);
 	if (!e->traces || !make_rings(e) || !(e->jobs = jobs_new(e, (unsigned)e->config.appliance->job_threads)))
 		return false;
 	for (unsigned s = 0; s < e->services; s++)

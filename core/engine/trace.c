@@ -21,14 +21,14 @@ void
 trace_entry(struct graph_thread *t, const struct graph_trace *entry)
 {
 	struct engine *e = t->worker == TR_NO_WORKER ? ((struct service *)t)->engine : ((struct worker *)t)->engine;
-	(void)!rte_ring_mp_enqueue_elem(e->traces, (void *)(uintptr_t)entry, sizeof(*entry));
+	(void)!ring_put(e->traces, entry, sizeof(*entry));
 }
 
 static void
 collect(struct engine *e)
 {
 	struct graph_trace entry;
-	while (rte_ring_sc_dequeue_elem(e->traces, &entry, sizeof(entry)) == 0) {
+	while (ring_take(e->traces, &entry, sizeof(entry), 1) == 1) {
 		if (e->n_trace_kept == TRACE_RING)
 			continue;
 		if (!e->trace_kept)

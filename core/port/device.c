@@ -169,7 +169,7 @@ share_queues(struct device *d, uint16_t workers)
 	d->shared = calloc(d->tx_queues, sizeof(*d->shared));
 	for (uint16_t q = 0; d->shared != NULL && q < d->tx_queues; q++) {
 		d->shared[q] = aligned_alloc(RTE_CACHE_LINE_SIZE, (size_t)bytes);
-		if (d->shared[q] == NULL || rte_ring_init(d->shared[q], d->name, DEVICE_RING, RING_F_SC_DEQ) != 0)
+		if (d->shared[q] == NULL || rte_ring_init(d->shared[q], d->name, DEVICE_RING, RING_F_MP_HTS_ENQ | RING_F_SC_DEQ) != 0)
 			return false;
 	}
 	return d->shared != NULL;

@@ -104,7 +104,7 @@ port_tx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n)
 #endif
 	if (d->shared == NULL || worker < d->tx_queues)
 		return push(d, worker, pkts, n);
-	return (uint16_t)rte_ring_mp_enqueue_burst(d->shared[worker % d->tx_queues], (void **)pkts, n, NULL);
+	return (uint16_t)rte_ring_enqueue_burst(d->shared[worker % d->tx_queues], (void **)pkts, n, NULL);
 }
 
 bool

@@ -30,7 +30,7 @@ run(struct jobs *j, struct tr_job *job)
 	struct tr_instance *i = job->reserved[0];
 	struct worker *w = job->reserved[1];
 	job->run(job, i->self, &j->engine->host);
-	while (rte_ring_mp_enqueue(w->jobs_done, job) != 0) /* as large as all of the worker's jobs: never full */
+	while (ring_put(w->jobs_done, &job, sizeof(job)) != 0) /* as large as all of the worker's jobs: never full */
 		rte_pause();
 }
 
@@ -41,7 +41,7 @@ nap(struct jobs *j, int reader)
 	uint64_t one;
 	rcu_offline(reader);
 	__atomic_add_fetch(&j->sleeping, 1, __ATOMIC_SEQ_CST);
-	if (rte_ring_empty(j->queue) && !__atomic_load_n(&j->stop, __ATOMIC_ACQUIRE))
+	if (ring_idle(j->queue) && !__atomic_load_n(&j->stop, __ATOMIC_ACQUIRE))
 		(void)!read(j->wake, &one, sizeof(one));
 	__atomic_sub_fetch(&j->sleeping, 1, __ATOMIC_SEQ_CST);
 	rcu_online(reader);
@@ -57,7 +57,7 @@ job_thread(void *arg)
 	pthread_setname_np(pthread_self(), "tr-job");
 	rcu_online(reader);
 	while (!__atomic_load_n(&j->stop, __ATOMIC_ACQUIRE)) {
-		if (rte_ring_mc_dequeue(j->queue, &job) == 0)
+		if (ring_take(j->queue, &job, sizeof(job), 1) == 1)
 			run(j, job);
 		else
 			nap(j, reader);
@@ -76,7 +76,7 @@ jobs_new(struct engine *e, unsigned threads)
 		return NULL;
 	j->engine = e;
 	j->per_worker = JOBS_MAX / e->workers;
-	j->queue = ring_new(sizeof(void *), JOBS_MAX * 2, 0);
+	j->queue = ring_new(sizeof(void *), JOBS_MAX * 2, RING_AMONG_MANY);
 	j->all = calloc((size_t)j->per_worker * e->workers, sizeof(*j->all));
 	j->wake = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
 	if (!j->queue || !j->all || j->wake < 0) {
@@ -142,7 +142,7 @@ jobs_give_back(struct worker *w, struct tr_job *job)
 void
 jobs_submit(struct worker *w, struct tr_job *job)
 {
-	if (!job->run || rte_ring_mp_enqueue(w->engine->jobs->queue, job) != 0) { /* holds all jobs: never full */
+	if (!job->run || ring_put(w->engine->jobs->queue, &job, sizeof(job)) != 0) { /* holds all jobs: never full */
 		jobs_give_back(w, job);
 		return;
 	}
@@ -153,7 +153,7 @@ unsigned
 jobs_finish(struct worker *w)
 {
 	void *v[32];
-	unsigned n = rte_ring_sc_dequeue_burst(w->jobs_done, v, 32, NULL);
+	unsigned n = ring_take(w->jobs_done, v, sizeof(v[0]), 32);
 	for (unsigned k = 0; k < n; k++) {
 		struct tr_job *job = v[k];
 		struct tr_instance *i = job->reserved[0];

@@ -73,7 +73,7 @@ thread_drain(struct engine *e, struct rte_ring *const *in, struct lane *lane, st
 	unsigned total = 0;
 	for (unsigned from = 0; from < e->threads; from++) {
 		struct ring_entry entry[TR_BURST];
-		if (!in[from] || rte_ring_empty(in[from]))
+		if (!in[from] || ring_idle(in[from]))
 			continue;
 		unsigned n = rte_ring_sc_dequeue_burst_elem(in[from], entry, sizeof(entry[0]), TR_BURST, NULL);
 		for (unsigned i = 0; i < n;) {
@@ -101,7 +101,7 @@ thread_drain(struct engine *e, struct rte_ring *const *in, struct lane *lane, st
 int
 worker_post(struct worker *w, const struct inbox_entry *entry)
 {
-	return rte_ring_mp_enqueue_elem(w->inbox, (void *)(uintptr_t)entry, sizeof(*entry)) == 0 ? 0 : -EAGAIN;
+	return ring_put(w->inbox, entry, sizeof(*entry)) == 0 ? 0 : -EAGAIN;
 }
 
 static void
@@ -133,9 +133,9 @@ static unsigned
 read_inbox(struct worker *w)
 {
 	struct inbox_entry m[32];
-	if (rte_ring_empty(w->inbox))
+	if (ring_idle(w->inbox))
 		return 0;
-	unsigned n = rte_ring_sc_dequeue_burst_elem(w->inbox, m, sizeof(m[0]), 32, NULL);
+	unsigned n = ring_take(w->inbox, m, sizeof(m[0]), 32);
 	for (unsigned i = 0; i < n; i++) {
 		struct graph_node *own = m[i].instance ? m[i].instance->w[w->gt.worker].own : NULL;
 		switch (m[i].kind) {
@@ -191,7 +191,7 @@ turn(struct worker *w)
 	if (w->engine->threads > 1)
 		work += thread_drain(w->engine, w->in, l, &w->gt);
 	work += read_inbox(w);
-	if (!rte_ring_empty(w->jobs_done))
+	if (!ring_idle(w->jobs_done))
 		work += jobs_finish(w);
 	for (unsigned i = 0; i < l->n_timed; i++) {
 		unsigned n = wheel_advance(l->timed[i].wheel, w->gt.now, 256, timer_due, &l->timed[i]);
@@ -294,8 +294,8 @@ int
 worker_start(struct worker *w)
 {
 	struct engine *e = w->engine;
-	w->inbox = ring_new(sizeof(struct inbox_entry), INBOX_SIZE, RING_F_SC_DEQ);
-	w->jobs_done = ring_new(sizeof(void *), JOBS_MAX * 2, RING_F_SC_DEQ);
+	w->inbox = ring_new(sizeof(struct inbox_entry), INBOX_SIZE, RING_FROM_MANY);
+	w->jobs_done = ring_new(sizeof(void *), JOBS_MAX * 2, RING_FROM_MANY);
 	w->job_free = calloc(JOBS_MAX / e->workers + 1, sizeof(*w->job_free));
 	w->aead = e->aead->worker_new();
 	if (!w->inbox || !w->jobs_done || !w->job_free || !w->aead)
