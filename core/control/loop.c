@@ -191,6 +191,7 @@ loop_run(struct loop *l)
 	int rc = 0;
 	while (!atomic_load_explicit(&l->stop, memory_order_acquire))
 		rc = uv_run(&l->uv, UV_RUN_DEFAULT);
+	atomic_store_explicit(&l->stop, false, memory_order_relaxed); /* it may be run again */
 	current = NULL;
 	return rc < 0 ? rc : 0;
 }

@@ -113,7 +113,7 @@ is_pci(const char *device)
 int
 eal_start(const struct appliance *a)
 {
-	struct args args = {0};
+	static struct args args; /* the EAL keeps them */
 	bool pci = false;
 	add(&args, "tailraced");
 	add_cpus(&args, a);

@@ -235,14 +235,17 @@ applied(void *arg, const char *error)
 }
 
 static uint64_t settled;
+static struct loop_watch *settling;
 static void
 settle(void *arg)
 {
 	struct graph_totals t;
 	(void)arg;
 	engine_totals(engine, &t);
-	if (t.tx + t.held == settled) /* two looks alike: at rest */
+	if (t.tx + t.held == settled) { /* two looks alike: at rest */
+		loop_watch_close(settling);
 		loop_stop(control);
+	}
 	settled = t.tx + t.held;
 }
 
@@ -252,7 +255,7 @@ apply_next(void *arg)
 	(void)arg;
 	if (applies == APPLIES) {
 		__atomic_store_n(&quiet, true, __ATOMIC_RELAXED);
-		loop_timer(control, 50, 50, settle, NULL);
+		settling = loop_timer(control, 50, 50, settle, NULL);
 		return;
 	}
 	/* Stage inserted or not, builds 0 and 1 in turn, and each tenth one that changes a block's layout. */

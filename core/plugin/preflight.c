@@ -157,7 +157,7 @@ confine(void)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_CPU, SECONDS + 1);
-	limit(RLIMIT_FSIZE, 1u << 20);
+	limit(RLIMIT_FSIZE, 256u << 20); /* the copy of the plugin, debug information and all */
 #ifndef TR_ASAN /* whose shadow is larger than any limit */
 	limit(RLIMIT_AS, 8ull << 30);
 #endif
