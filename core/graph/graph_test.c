@@ -25,9 +25,10 @@ answer(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 		order_seen[n_seen++] = id;
 	for (uint16_t i = 0; i < n; i++)
 		gate[i] = verdict_of[id];
-	if (verdict_of[id] == TR_SENT)
+	if (verdict_of[id] == TR_SENT) {
 		graph_sent(node, n);
-	(void)pkts;
+		rte_pktmbuf_free_bulk(pkts, n);
+	}
 }
 
 /* Odd packets to gate 0, even ones to gate 1. */
@@ -188,7 +189,6 @@ test_held(void **state)
 	graph_emit(a, 0, &kept[0], 1);
 	graph_walk(g);
 	conserved(1);
-	rte_pktmbuf_free(kept[0]); /* "sent" */
 	thread.totals.held--;
 	graph_drop(a, &kept[1], 1, 0);
 	conserved(0);

@@ -149,9 +149,19 @@ limit(int resource, rlim_t value)
 	setrlimit(resource, &(struct rlimit){value, value});
 }
 
+/* A crash ends the child by its signal, whatever a sanitizer or a parent made of it. */
+static void
+default_signals(void)
+{
+	static const int crash[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+	for (unsigned i = 0; i < sizeof(crash) / sizeof(crash[0]); i++)
+		signal(crash[i], SIG_DFL);
+}
+
 static void
 confine(void)
 {
+	default_signals();
 	close_range(FD_END, ~0u, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
