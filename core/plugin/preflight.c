@@ -23,6 +23,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TSAN
+#endif
+#endif
+
 #define SECONDS 5
 #define SPEC_MAX (16u << 20)
 
@@ -168,7 +174,7 @@ confine(void)
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_CPU, SECONDS + 1);
 	limit(RLIMIT_FSIZE, 256u << 20); /* the copy of the plugin, debug information and all */
-#ifndef TR_ASAN /* whose shadow is larger than any limit */
+#if !defined(TR_ASAN) && !defined(TSAN) /* their shadows are larger than any limit */
 	limit(RLIMIT_AS, 8ull << 30);
 #endif
 }
