@@ -143,11 +143,11 @@ lab_until() {
 lab_wait() {
 	local what=$1 i
 	shift
-	for i in $(seq 100); do
+	for i in $(seq 300); do # patient: builds may run beside
 		"$@" > /dev/null 2>&1 && return 0
 		sleep 0.1
 	done
-	echo "waited 10 s in vain for $what" >&2
+	echo "waited 30 s in vain for $what" >&2
 	return 1
 }
 
@@ -182,8 +182,14 @@ lab_daemon() {
 	mkdir -p "$LAB_DIR/$gw.run" "$LAB_DIR/$gw.state"
 	[ -s "$LAB_DIR/$gw.cfg" ] || lab_appliance "$gw" "$pipeline" > "$LAB_DIR/$gw.cfg"
 	lab_start "$gw" "$gw" "$LAB_BUILD/core/daemon/tailraced" -c "$LAB_DIR/$gw.cfg"
-	local pid=$LAB_PID
-	lab_wait "tailraced in $gw" lab_runs "$gw" "$pid"
+	local pid=$LAB_PID i
+	for i in $(seq 600); do # as long as it lives: a busy machine takes its time
+		lab_runs "$gw" "$pid" && return
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	echo "tailraced in $gw does not run" >&2
+	return 1
 }
 
 lab_runs() {
