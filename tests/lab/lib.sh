@@ -45,7 +45,7 @@ lab_end() {
 		wait "$pid" 2>/dev/null
 	done
 	for ns in "${LAB_NS[@]}"; do ip netns del "$ns" 2>/dev/null; done
-	[ "$code" != 0 ] || [ ! -e "$LAB_DIR/failed" ] || code=1
+	[ ! -e "$LAB_DIR/failed" ] || case $code in 0 | 77) code=1 ;; esac
 	if [ "$code" != 0 ] && [ "$code" != 77 ] && [ "$code" != 130 ] && [ -n "${LAB_KEEP_LOGS:-1}" ]; then
 		for log in "$LAB_DIR"/*.log; do
 			[ -s "$log" ] && { echo "--- $(basename "$log")"; tail -n 25 "$log"; } >&2
