@@ -75,6 +75,9 @@ udp_accept(struct rte_mbuf *m, const struct ip_view *v)
 		return UDP_FRAGMENT;
 	uint32_t room = v->len - v->l3_len;
 	uint16_t len = room < UDP_LEN ? 0 : get_be16(udp + 4);
+#ifdef TR_SEEDED_BUG /* for the fuzz targets to find: the datagram's own length is believed */
+	room = UINT16_MAX;
+#endif
 	if (len < UDP_LEN || len > room)
 		return UDP_LENGTH;
 	if (get_16(udp + 6) == 0 ? v->version == 6

@@ -112,6 +112,9 @@ probe_read(struct probe *p, const uint8_t *ip, size_t len)
 	if (!at)
 		return false;
 	memcpy(&d, at, PROBE_DATA);
+#ifdef TR_SEEDED_BUG /* for the fuzz target to find: it is not read as it was written */
+	d.seq++;
+#endif
 	*p = (struct probe){.direction = d.direction, .flow = d.flow, .run = d.run, .seq = d.seq, .time = d.time};
 	return d.magic == rte_cpu_to_be_64(MAGIC) && d.direction < DIRECTIONS;
 }

@@ -17,8 +17,13 @@ nibble(char c)
 static bool
 parse_key(const char *v, size_t len, struct uapi_line *out)
 {
+#ifdef TR_SEEDED_BUG /* for the fuzz target to find: a key may lack its last digit */
+	if (len != 64 && len != 63)
+		return false;
+#else
 	if (len != 64)
 		return false;
+#endif
 	for (size_t i = 0; i < 32; i++) {
 		int high = nibble(v[2 * i]), low = nibble(v[2 * i + 1]);
 		if (high < 0 || low < 0)
