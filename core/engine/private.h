@@ -7,6 +7,7 @@
 #include "../engine.h"
 #include "../netmap/index.h"
 #include "../netmap/store.h"
+#include "../worker/clock.h"
 #include "../worker/wheel.h"
 
 #include <pthread.h>
@@ -127,6 +128,7 @@ struct worker {
 	struct tr_job **job_free;
 	uint32_t n_job_free;
 	void *aead;
+	struct clock clock;
 	bool wake_jobs, wake_control;
 	bool wake_service[MAX_SERVICES];
 	/* Worker writes, control reads. */
@@ -264,7 +266,6 @@ ring_idle(const struct rte_ring *r)
 }
 bool thread_push(struct graph_thread *t, uint16_t to, struct rte_mbuf *pkt, uint32_t target);
 unsigned thread_drain(struct engine *e, struct rte_ring *const *in, struct lane *lane, struct graph_thread *gt);
-uint64_t clock_ns(void);
 
 /* service.c */
 int service_start(struct service *s, unsigned n);

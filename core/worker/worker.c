@@ -17,14 +17,6 @@
 #define SLEEP_MIN_NS UINT64_C(20000)
 #define SLEEP_MAX_NS UINT64_C(1000000)
 
-uint64_t
-clock_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 struct rte_ring *
 ring_new(size_t element, unsigned count, unsigned flags)
 {
@@ -268,10 +260,10 @@ worker_main(void *arg)
 		w->engine->config.thread_start();
 	w->reader = rcu_register();
 	rcu_online(w->reader);
-	w->idle_since = clock_ns();
+	w->idle_since = clock_now(&w->clock);
 	while (!__atomic_load_n(&w->engine->stop, __ATOMIC_RELAXED)) {
 		uint64_t before = w->gt.now;
-		w->gt.now = clock_ns();
+		w->gt.now = clock_now(&w->clock);
 		if (worked)
 			w->busy_ns += w->gt.now - before;
 		if ((worked || w->engine->busy_poll) && w->loops && w->gt.now - before > w->longest_ns)
@@ -298,6 +290,7 @@ worker_start(struct worker *w)
 	w->jobs_done = ring_new(sizeof(void *), JOBS_MAX * 2, RING_FROM_MANY);
 	w->job_free = calloc(JOBS_MAX / e->workers + 1, sizeof(*w->job_free));
 	w->aead = e->aead->worker_new();
+	w->clock.steady = clock_steady();
 	if (!w->inbox || !w->jobs_done || !w->job_free || !w->aead)
 		return -ENOMEM;
 	jobs_share(e->jobs, w);

@@ -268,7 +268,7 @@ box_turn(void)
 {
 	struct worker *w = &box.engine->worker[0];
 
-	w->gt.now = clock_ns();
+	w->gt.now = clock_now(&w->clock);
 	return worker_turn(w);
 }
 
