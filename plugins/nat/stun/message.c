@@ -29,6 +29,14 @@ enum attribute {
 };
 #define OPTIONAL_ATTRIBUTE 0x8000u
 
+static uint32_t
+get32(const uint8_t *p)
+{
+	uint32_t v;
+	memcpy(&v, p, 4);
+	return __builtin_bswap32(v);
+}
+
 /* What one pass over the attributes finds. */
 struct attributes {
 	const uint8_t *fingerprint; /* value of the last attribute, if that is a FINGERPRINT of the right size */
@@ -92,8 +100,7 @@ fingerprint_ok(const struct attributes *a, const struct crc32 *crc, const uint8_
 {
 	if (a->fingerprint == NULL)
 		return false;
-	struct tr_reader value = tr_reader(a->fingerprint, 4);
-	return tr_be32(&value) == (crc32_sum(crc, msg, len - FINGERPRINT_SIZE) ^ FINGERPRINT_XOR);
+	return get32(a->fingerprint) == (crc32_sum(crc, msg, len - FINGERPRINT_SIZE) ^ FINGERPRINT_XOR);
 }
 
 /* As the Tailscale project's derper filters: nothing but its own clients, and no error answers. */
@@ -131,26 +138,26 @@ int
 stun_parse(struct stun_request *r, const struct crc32 *crc, enum stun_clients clients, const void *data, size_t len)
 {
 	struct tr_reader in = tr_reader(data, len);
-	uint16_t type = tr_be16(&in), length = tr_be16(&in);
-	uint32_t cookie = tr_be32(&in);
-	tr_take(&in, 12);
-	if (in.bad || (type & TYPE_ZERO_BITS) != 0)
+	const uint8_t *head = tr_take(&in, STUN_HEADER);
+	if (head == NULL || (head[0] & TYPE_ZERO_BITS >> 8) != 0)
 		return STUN_NOT_STUN;
+	const uint16_t type = (uint16_t)(get32(head) >> 16), length = (uint16_t)get32(head);
 	if (length != tr_left(&in) || length % 4 != 0)
 		return STUN_BAD_LENGTH;
 	if (type != BINDING_REQUEST)
 		return type & TYPE_CLASS_BITS ? STUN_NOT_REQUEST : STUN_OTHER_METHOD;
 
 	struct attributes a = {0};
-	r->classic = cookie != STUN_COOKIE;
+	r->classic = get32(head + 4) != STUN_COOKIE;
 	r->fingerprint = false;
 	r->n_unknown = 0;
 	while (tr_left(&in) > 0) {
-		uint16_t attribute = tr_be16(&in), size = tr_be16(&in);
+		const uint32_t attribute = tr_be32(&in); /* type, size */
+		const uint16_t size = (uint16_t)attribute;
 		const uint8_t *value = tr_take(&in, (size + 3u) & ~3u);
 		if (value == NULL)
 			return STUN_BAD_ATTRIBUTE;
-		see_attribute(r, &a, attribute, value, size);
+		see_attribute(r, &a, (uint16_t)(attribute >> 16), value, size);
 	}
 	return clients == STUN_TAILSCALE ? judge_tailscale(r, &a, crc, data, len) : judge_any(r, &a, crc, data, len);
 }
