@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Networks with NATs, described by files in tests/lab/topologies. Source it after lib.sh and lab_begin, then:
+#
+#   lab_topology NAME       # makes the namespaces net, server, and those of the file's NATs and hosts
+#   lab_stun_server         # coturn on both addresses of the server, for RFC 5780
+#   lab_classify NAME       # what an independent client finds of each host, beside what the file says; 1 if they differ
+#   lab_new_address NAT A/N # the provider gives the NAT another address: all mappings are gone
+#
+# Sets LAB_ADDRESS4, LAB_ADDRESS6 (with prefix length) and LAB_GATEWAY4, LAB_GATEWAY6 by host or NAT.
+
+lab_topology_file() { echo "$LAB_ROOT/tests/lab/topologies/$1.yaml"; }
+
+# Hosts that can be asked for something: those whose address is the kernel's.
+lab_hosts() { "$LAB_ROOT/tests/lab/topology" classes "$(lab_topology_file "$1")" | cut -d' ' -f1; }
+
+lab_topology() {
+	local script
+	script=$("$LAB_ROOT/tests/lab/topology" shell "$(lab_topology_file "$1")")
+	eval "$script"
+}
+
+lab_stun_server() {
+	lab_start coturn server turnserver -n -L 203.0.113.1 -L 203.0.113.2 -L 2001:db8::1 -L 2001:db8::2 --stun-only --no-tls \
+		--no-dtls --no-cli --pidfile "$LAB_DIR/coturn.pid" --log-file stdout --simple-log
+	lab_wait coturn lab_stun_answers
+}
+
+lab_stun_answers() { lab net timeout 5 turnutils_stunclient 203.0.113.1; }
+
+# The address of masquerading goes, and with it the kernel's mappings; then those of the rules.
+lab_new_address() {
+	local nat=$1 old=${LAB_ADDRESS4[$1]} rules
+	lab "$nat" nft flush map ip nat open
+	rules=$(lab "$nat" nft -s list ruleset | sed "s/\b${old%/*}\b/${2%/*}/g")
+	ip -n "$LAB_ID-$nat" addr del "$old" dev wan
+	ip -n "$LAB_ID-$nat" addr add "$2" dev wan
+	ip -n "$LAB_ID-$nat" -4 route replace default via "${LAB_GATEWAY4[$nat]}"
+	lab "$nat" nft flush ruleset
+	lab "$nat" nft -f - <<< "$rules"
+	LAB_ADDRESS4[$nat]=$2
+}
+
+# ---- What an RFC 5780 client finds ---------------------------------------------------------------------------------
+
+# The client's words as RFC 4787's. It calls a host without NAT endpoint-independent: that is told by its address.
+lab_behaviour() { # Mapping|Filtering OUTPUT
+	case $2 in
+	*"Endpoint Independent $1"*)
+		local seen own
+		seen=$(sed -n 's/.*reflexive addr: //p' <<< "$2" | head -1)
+		own=$(sed -n 's/.*Local addr: : //p' <<< "$2" | head -1)
+		if [ "$1" = Mapping ] && [ "$seen" = "$own" ]; then echo none; else echo endpoint-independent; fi
+		;;
+	*"Address and Port Dependent $1"*) echo address-and-port-dependent ;;
+	*"Address Dependent $1"*) echo address-dependent ;;
+	*) echo blocked ;;
+	esac
+}
+
+# HOST MAPPING FILTERING, as found. Each from a socket of its own: the first test opens holes.
+lab_found() {
+	local host=$1 address=${LAB_ADDRESS4[$1]:-} mapping filtering
+	[ -n "$address" ] || { echo "$host blocked blocked"; return; }
+	lab "$host" timeout 20 turnutils_natdiscovery -m -L "${address%/*}" 203.0.113.1 > "$LAB_DIR/$host.m" 2>&1 < /dev/null &
+	mapping=$!
+	lab "$host" timeout 20 turnutils_natdiscovery -f -L "${address%/*}" 203.0.113.1 > "$LAB_DIR/$host.f" 2>&1 < /dev/null &
+	filtering=$!
+	wait "$mapping" || true
+	wait "$filtering" || true
+	echo "$host $(lab_behaviour Mapping "$(cat "$LAB_DIR/$host.m")") $(lab_behaviour Filtering "$(cat "$LAB_DIR/$host.f")")"
+}
+
+# direct, or nothing: between the first two hosts.
+lab_simultaneous() {
+	local a=$1 b=$2 family=4 first second
+	[ -n "${LAB_ADDRESS4[$a]:-}" ] && [ -n "${LAB_ADDRESS4[$b]:-}" ] || family=6
+	lab "$a" "$LAB_ROOT/tests/lab/simultaneous" "$LAB_DIR" "$a" "$b" $family > "$LAB_DIR/$a.heard" 2>&1 < /dev/null &
+	first=$!
+	lab "$b" "$LAB_ROOT/tests/lab/simultaneous" "$LAB_DIR" "$b" "$a" $family > "$LAB_DIR/$b.heard" 2>&1 < /dev/null &
+	second=$!
+	if wait "$first" && wait "$second"; then echo direct; else echo nothing; fi
+}
+
+lab_classify() {
+	local name=$1 host found expected code=0
+	"$LAB_ROOT/tests/lab/topology" classes "$(lab_topology_file "$name")" > "$LAB_DIR/expected"
+	while read -r host _; do
+		lab_found "$host" > "$LAB_DIR/$host.found" &
+	done < "$LAB_DIR/expected"
+	wait $(jobs -p | grep -vxF "$(printf '%s\n' "${LAB_PIDS[@]}")") || true
+	printf '%-12s %-30s %s\n' host mapping filtering
+	while read -r expected; do
+		host=${expected%% *}
+		found=$(cat "$LAB_DIR/$host.found")
+		# shellcheck disable=SC2086
+		printf '%-12s %-30s %-30s' $found
+		if [ "$found" = "$expected" ]; then echo; else echo "the file says ${expected#* }"; code=1; fi
+	done < "$LAB_DIR/expected"
+	expected=$(sed -n 's/^simultaneous: //p' "$(lab_topology_file "$name")")
+	[ -n "$expected" ] || return $code
+	# shellcheck disable=SC2046
+	found=$(lab_simultaneous $(cut -d' ' -f1 "$LAB_DIR/expected" | head -2))
+	printf 'simultaneous sending to the STUN address: %s' "$found"
+	if [ "$found" = "$expected" ]; then echo; else echo ", the file says $expected"; code=1; fi
+	return $code
+}
