@@ -2,16 +2,49 @@
 #include "hash.h"
 
 #include <sodium.h>
+#include <string.h>
 #include <sys/mman.h>
 
 static char dead; /* what a slot holds after a removal: readers go on past it */
 
+static uint64_t
+word(const uint8_t *p)
+{
+	uint64_t v;
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static uint64_t
+mix(uint64_t a, uint64_t b)
+{
+	unsigned __int128 product = (unsigned __int128)a * b;
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/*
+ * A folded multiplication for 16 bytes, chained; the last ones overlap those before. Keyed, not cryptographic: strangers
+ * ask, but only the operator and who provides the netmap put something in, and nobody is told where it lies.
+ */
 static size_t
 start(const struct hash *h, const void *key, size_t len)
 {
-	uint64_t x;
-	crypto_shorthash((unsigned char *)&x, key, len, h->key);
-	return x & h->mask;
+	const uint8_t *p = key;
+	uint64_t x = h->key[0] ^ len, low = 0, high = 0;
+
+	if (len >= 16) {
+		for (const uint8_t *end = p + len - 16; p < end; p += 16)
+			x = mix(word(p) ^ h->key[1], word(p + 8) ^ x);
+		low = word((const uint8_t *)key + len - 16);
+		high = word((const uint8_t *)key + len - 8);
+	} else if (len >= 8) {
+		low = word(p);
+		high = word(p + len - 8);
+	} else {
+		memcpy(&low, p, len);
+	}
+	x = mix(low ^ h->key[1], high ^ x);
+	return mix(x, h->key[1]) & h->mask;
 }
 
 static void *

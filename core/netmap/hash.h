@@ -13,7 +13,7 @@
 struct hash {
 	_Atomic(void *) *slot;
 	size_t mask, used, max;
-	uint8_t key[16]; /* SipHash: keys may come from strangers */
+	uint64_t key[2]; /* secret: those who choose what is in the table can't make it collide */
 	bool (*same)(const void *item, const void *key, size_t len);
 };
 

@@ -8,18 +8,29 @@ struct writer {
 	bool full; /* something did not fit: nothing more is written */
 };
 
+/* Whole words wherever it can be: the checksum reads words, and pieces that were just written make it wait. */
 static uint8_t *
-put16(uint8_t *p, unsigned v)
+put16(uint8_t *p, unsigned value)
 {
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-	return p + 2;
+	const uint16_t v = __builtin_bswap16((uint16_t)value);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
 }
 
 static uint8_t *
 put32(uint8_t *p, uint32_t v)
 {
-	return put16(put16(p, v >> 16), v & 0xffff);
+	v = __builtin_bswap32(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
+}
+
+static uint8_t *
+put64(uint8_t *p, uint64_t v)
+{
+	v = __builtin_bswap64(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
 }
 
 static uint32_t
@@ -36,8 +47,8 @@ record(struct writer *w, uint16_t owner, uint16_t type, uint32_t ttl, size_t len
 		w->full = true;
 		return NULL;
 	}
-	uint8_t *p = put16(put16(put16(w->p, POINTER | owner), type), DNS_IN);
-	p = put16(put32(p, ttl), (unsigned)len);
+	uint8_t *p = put64(w->p, (uint64_t)(POINTER | owner) << 48 | (uint64_t)type << 32 | DNS_IN << 16 | ttl >> 16);
+	p = put32(p, ttl << 16 | (uint32_t)len);
 	w->p = p + len;
 	return p;
 }
@@ -58,9 +69,8 @@ finish(struct writer *w, uint8_t *msg, const struct question *q, unsigned flags,
 	unsigned authority)
 {
 	flags |= DNS_QR | (q->flags & (DNS_OPCODE | DNS_RD | DNS_CD)) | (w->full ? DNS_TC : 0);
-	uint8_t *p = put16(msg + 2, flags | (rcode & DNS_RCODE));
-	p = put16(put16(p, q->end > DNS_HEADER), answers);
-	put16(put16(p, authority), q->edns);
+	put16(msg + 2, flags | (rcode & DNS_RCODE));
+	put64(msg + 4, (uint64_t)(q->end > DNS_HEADER) << 48 | (uint64_t)answers << 32 | authority << 16 | q->edns);
 	if (q->edns) {
 		*w->p++ = 0;
 		w->p = put16(put16(w->p, DNS_OPT), DNS_ROOM_EDNS);

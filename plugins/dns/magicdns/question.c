@@ -3,28 +3,49 @@
 
 #include <tailrace/reader.h>
 
+typedef uint8_t step __attribute__((vector_size(QUESTION_STEP)));
+
+/* Text for a step of the message: length bytes are no letters, dots are put in their places afterwards. */
+static void
+fold(char *text, const uint8_t *wire)
+{
+	step v;
+	memcpy(&v, wire, sizeof(v));
+	v |= (step)(v - 'A' < 26) & 0x20;
+	v ^= (step)(v == '.') & ('.' ^ 0x7f);
+	memcpy(text, &v, sizeof(v));
+}
+
+/*
+ * Folds what may be the name's text, n bytes from `wire`, and maybe more behind it. The last step ends where the message
+ * does; it overlaps the one before, or what precedes wire and text.
+ */
+static void
+fold_all(struct question *q, const uint8_t *wire, size_t n)
+{
+	for (size_t i = 0; i + QUESTION_STEP <= n; i += QUESTION_STEP)
+		fold(q->text + i, wire + i);
+	fold(q->text + n - QUESTION_STEP, wire + n - QUESTION_STEP);
+}
+
 static bool
 parse_name(struct question *q, struct tr_reader *r)
 {
 	const uint8_t *start = r->p;
-	char *text = q->text;
+	const size_t left = tr_left(r);
+	if (left < 5) /* the root, type and class */
+		return false;
+	fold_all(q, start + 1, left <= DNS_NAME_MAX ? left - 1 : DNS_NAME_MAX);
 	for (;;) {
 		const uint8_t len = tr_u8(r);
-		const uint8_t *label = tr_take(r, len);
-		if (label == NULL || len > 63 || (size_t)(r->p - start) + (len > 0) > DNS_NAME_MAX)
+		if (tr_take(r, len) == NULL || len > 63 || (size_t)(r->p - start) + (len > 0) > DNS_NAME_MAX)
 			return false;
 		if (len == 0)
 			break;
-		if (text != q->text)
-			*text++ = '.';
-		for (unsigned i = 0; i < len; i++) {
-			const uint8_t c = label[i], upper = (uint8_t)(c - 'A') < 26;
-			text[i] = (char)(c == '.' ? 0x7f : c | upper << 5);
-		}
-		text += len;
+		q->text[r->p - start - 1] = '.'; /* behind the label; behind the last one it is no part of the text */
 	}
 	q->name_len = (uint8_t)(r->p - start);
-	q->text_len = (uint8_t)(text - q->text);
+	q->text_len = (uint8_t)(q->name_len > 1 ? q->name_len - 2 : 0);
 	return true;
 }
 
@@ -52,11 +73,15 @@ int
 question_parse(struct question *q, const void *msg, size_t len)
 {
 	struct tr_reader r = tr_reader(msg, len);
-	tr_be16(&r); /* id: stays where it is */
-	q->flags = tr_be16(&r);
-	const uint16_t questions = tr_be16(&r), answers = tr_be16(&r), authority = tr_be16(&r), additional = tr_be16(&r);
-	if (r.bad)
+	const uint8_t *head = tr_take(&r, DNS_HEADER);
+	if (head == NULL)
 		return QUESTION_SHORT;
+	uint16_t flags;
+	uint64_t counts; /* of questions, answers, authority and additional records */
+	memcpy(&flags, head + 2, sizeof(flags));
+	memcpy(&counts, head + 4, sizeof(counts));
+	q->flags = __builtin_bswap16(flags);
+	counts = __builtin_bswap64(counts);
 	if (q->flags & DNS_QR)
 		return QUESTION_NOT_QUERY;
 
@@ -66,14 +91,14 @@ question_parse(struct question *q, const void *msg, size_t len)
 	q->name_len = q->text_len = 0;
 	if (q->flags & DNS_OPCODE)
 		return DNS_NOTIMP;
-	if (questions != 1 || answers != 0 || authority != 0 || !parse_name(q, &r))
+	if (counts >> 16 != UINT64_C(1) << 32 || !parse_name(q, &r))
 		return DNS_FORMERR;
 	q->type = tr_be16(&r);
 	q->class_ = tr_be16(&r);
 	if (r.bad)
 		return DNS_FORMERR;
 	q->end = (uint16_t)(DNS_HEADER + q->name_len + 4);
-	if (additional > 0) {
+	if ((counts & 0xffff) != 0) {
 		int rcode = parse_edns(q, &r);
 		if (rcode != DNS_NOERROR)
 			return rcode;
@@ -130,6 +155,8 @@ enum reverse
 reverse_parse(const char *text, size_t len, struct tr_addr *addr)
 {
 	*addr = (struct tr_addr){0};
+	if (len < 4 || memcmp(text + len - 4, "arpa", 4) != 0)
+		return REVERSE_NOT;
 	if (ends_with(text, &len, "in-addr.arpa", 12))
 		addr->family = 4;
 	else if (ends_with(text, &len, "ip6.arpa", 8))

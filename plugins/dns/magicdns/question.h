@@ -38,6 +38,8 @@ enum dns_rcode {
 enum dns_type { DNS_A = 1, DNS_SOA = 6, DNS_PTR = 12, DNS_AAAA = 28, DNS_OPT = 41, DNS_ANY = 255 };
 enum dns_class { DNS_IN = 1 };
 
+#define QUESTION_STEP 16 /* bytes of a name that are folded to lower case at once */
+
 struct question {
 	uint16_t flags, type, class_;
 	uint16_t end;  /* where the question section ends, from the start of the message */
@@ -45,7 +47,8 @@ struct question {
 	bool edns, dnssec_ok;
 	uint8_t name_len;       /* of the name as it stands in the message, at DNS_HEADER */
 	uint8_t text_len;
-	char text[DNS_NAME_MAX]; /* lower case, labels joined by dots; not terminated. A dot inside a label becomes 0x7f */
+	char lead[QUESTION_STEP]; /* question_parse()'s */
+	char text[DNS_NAME_MAX + 1]; /* lower case, labels joined by dots; not terminated. A dot inside a label becomes 0x7f */
 };
 
 /* Never answered: no header, or a message that is itself an answer. */
