@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Forwarding, STUN and MagicDNS: clocks per packet above ports with nothing between them. 4,096 packets from as many
- * sources, bursts of 32.
+ * sources, bursts of 32, with UDP checksums; a thousand names in the netmap, asked for in turn.
  */
 #include "bench.h"
 #include "box.h"
@@ -9,6 +9,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <tailrace/udp.h>
+
+#define NAMES 1000
 
 static const char pipeline[] =
 	"instances:\n"
@@ -16,6 +19,8 @@ static const char pipeline[] =
 	"  lan: {class: interface, address: 10.20.0.1/16}\n"
 	"  mux: {class: mux}\n"
 	"  stun: {class: stun, listen: 3478, rate: 0}\n"
+	"  limited: {class: stun, listen: 3479, rate: 1000k}\n"
+	"  derper: {class: stun, listen: 3480, rate: 0, clients: tailscale}\n"
 	"  dns: {class: magicdns, listen: 53}\n"
 	"  router: {class: route, routes: {0.0.0.0/0: wan.ip, 10.20.0.0/16: lan.ip}}\n"
 	"  none: {class: drop}\n"
@@ -23,20 +28,30 @@ static const char pipeline[] =
 	"  - wan.udp -> mux.in\n"
 	"  - wan.ip -> router.in\n"
 	"  - mux.stun -> stun.in\n"
+	"  - mux.limited -> limited.in\n"
+	"  - mux.derper -> derper.in\n"
 	"  - mux.dns -> dns.in\n"
 	"  - stun.out -> wan.ip\n"
+	"  - limited.out -> wan.ip\n"
+	"  - derper.out -> wan.ip\n"
 	"  - dns.out -> wan.ip\n"
 	"  - lan.ip -> router.in\n"
 	"  - lan.udp -> none.in\n"
 	"  - router.udp -> none.in\n"
 	"netmap:\n"
 	"  domain: mesh.example\n"
-	"  names: {nas: 10.20.0.5}\n";
+	"  names:\n";
 
-/* A Binding request with the transaction id 1..12, and a question for the address of nas.mesh.example. */
-static const uint8_t stun_request[] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
-static const uint8_t dns_question[] = {0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 3, 'n', 'a', 's', 4, 'm', 'e', 's', 'h', 7,
-	'e', 'x', 'a', 'm', 'p', 'l', 'e', 0, 0, 1, 0, 1};
+#define COOKIE 0x21, 0x12, 0xa4, 0x42
+
+/* Binding requests: as short as can be; as Tailscale's client sends them, with SOFTWARE and FINGERPRINT. */
+static const uint8_t stun_request[] = {0, 1, 0, 0, COOKIE, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+static const uint8_t tailscale_request[] = {0, 1, 0, 20, COOKIE, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0x80, 0x22, 0, 8, 't',
+	'a', 'i', 'l', 'n', 'o', 'd', 'e', 0x80, 0x28, 0, 4, 0x8a, 0xab, 0xad, 0x90};
+/* A question for the address of n000.mesh.example; the digits are filled in. */
+static const uint8_t dns_question[] = {0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 4, 'n', '0', '0', '0', 4, 'm', 'e', 's', 'h',
+	7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 0, 0, 1, 0, 1};
+#define DIGITS 14
 
 struct kind {
 	const char *figure, *goal;
@@ -47,6 +62,24 @@ struct kind {
 };
 
 static struct rte_mbuf *pkts[BOX_PACKETS];
+
+static void
+put_digits(uint8_t *at, uint32_t n)
+{
+	char text[4];
+	snprintf(text, sizeof(text), "%03u", n % 1000);
+	memcpy(at, text, 3);
+}
+
+static const char *
+pipeline_text(void)
+{
+	static char text[sizeof(pipeline) + NAMES * 32];
+	size_t len = (size_t)snprintf(text, sizeof(text), "%s", pipeline);
+	for (uint32_t i = 0; i < NAMES; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "    n%03u: 10.20.%u.%u\n", i, i >> 8, i & 255);
+	return text;
+}
 
 static void
 prepare(const struct kind *k)
@@ -61,6 +94,12 @@ prepare(const struct kind *k)
 			k->in == BOX_LAN ? &far : &own, k->port, k->len);
 		if (k->payload)
 			memcpy(p, k->payload, k->len);
+		if (k->payload == dns_question)
+			put_digits(p + DIGITS, i * 7 % NAMES);
+		if (!k->payload)
+			continue;
+		struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(p - sizeof(*udp));
+		udp->dgram_cksum = tr_udp_checksum(udp, (uint8_t *)udp - 8, 8, (uint16_t)(sizeof(*udp) + k->len));
 	}
 }
 
@@ -96,13 +135,15 @@ main(int argc, char **argv)
 		{"forward 64 B", NULL, BOX_LAN, BOX_WAN, 9, NULL, 64 - 28},
 		{"forward 1420 B", NULL, BOX_LAN, BOX_WAN, 9, NULL, 1420 - 28},
 		{"STUN request", "<= 250", BOX_WAN, BOX_WAN, 3478, stun_request, sizeof(stun_request)},
+		{"STUN request, counted per source", NULL, BOX_WAN, BOX_WAN, 3479, stun_request, sizeof(stun_request)},
+		{"STUN request of a tailscale client", NULL, BOX_WAN, BOX_WAN, 3480, tailscale_request, sizeof(tailscale_request)},
 		{"MagicDNS hit", "<= 400", BOX_WAN, BOX_WAN, 53, dns_question, sizeof(dns_question)},
 	};
 	struct rte_mbuf **sent;
 
 	if (argc == 2 && strcmp(argv[1], "--preflight") == 0)
 		return plugin_preflight_main();
-	box_start(PLUGINS, pipeline, 1000); /* before the pinning, which threads inherit */
+	box_start(PLUGINS, pipeline_text(), 1000); /* before the pinning, which threads inherit */
 	bench_init("services", argc, argv);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
 		if (!bench_wanted(kinds[i].figure))
