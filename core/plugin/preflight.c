@@ -171,6 +171,7 @@ confine(void)
 	close_range(FD_END, ~0u, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	setpriority(PRIO_PROCESS, 0, 10); /* what carries traffic comes first */
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_CPU, SECONDS + 1);
 	limit(RLIMIT_FSIZE, 256u << 20); /* the copy of the plugin, debug information and all */

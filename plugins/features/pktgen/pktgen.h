@@ -88,6 +88,7 @@ struct pktgen {
 	uint64_t scanned_at, next_open;
 	uint64_t begin;                     /* of the run */
 	uint64_t due_from, fired, interval; /* packets since then; interval in 2^-16 ns */
+	uint64_t next_tick;                 /* nothing is sent before */
 	uint64_t jitter;
 	uint64_t looked_at, watched; /* the last loop, and the time of all loops: a loop counts no more than LOOP_MAX */
 	/* Worker -> control. */
@@ -95,8 +96,8 @@ struct pktgen {
 	struct meter meter[DIRECTIONS];
 };
 
-/* Longer loops mean that this thread was kept from its CPU; what a busy loop takes is a tenth of it. */
-#define LOOP_MAX UINT64_C(100000)
+/* Longer loops mean that this thread was kept from its CPU: while it sends, it works once a tick. */
+#define LOOP_MAX UINT64_C(200000)
 
 /* session.c: handshakes and timers. Worker 0 but where said. */
 void sessions_tick(struct tr_node *node, struct pktgen *g, uint64_t now);
