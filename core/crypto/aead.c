@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-const struct aead_engine *const aead_engines[] = {&aead_ipsec_mb, &aead_sodium, NULL};
+const struct aead_engine *const aead_engines[] = {&aead_avx2, &aead_ipsec_mb, &aead_sodium, NULL};
 
 const struct aead_engine *
 aead_choose(const char *name)

@@ -11,12 +11,13 @@
 
 #define PACKETS 64
 #define MAX_LEN 2048
+#define SIDES 8
 
 static struct {
 	const struct aead_engine *engine;
 	void *worker;
 	uint8_t data[PACKETS][MAX_LEN + 16];
-} side[4];
+} side[SIDES];
 static unsigned sides;
 
 static void
@@ -27,6 +28,7 @@ setup(void)
 	for (const struct aead_engine *const *e = aead_engines; *e; e++) {
 		if (!(*e)->usable())
 			continue;
+		assert(sides < SIDES);
 		side[sides].engine = *e;
 		side[sides++].worker = (*e)->worker_new();
 	}
@@ -36,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct tr_aead p[4][PACKETS];
+	struct tr_aead p[SIDES][PACKETS];
 	uint8_t key[PACKETS][32] = {0}, flags[PACKETS];
 	struct tr_reader r = tr_reader(data, size);
 	uint16_t n = 0;

@@ -13,6 +13,7 @@
 
 #define MAX_LEN 2048
 #define ROOM 32 /* canaries before and behind */
+#define ALIGNMENTS 64
 
 static const struct tr_crypto *const c = &core_crypto;
 
@@ -144,7 +145,7 @@ lengths_of(const struct use *u)
 	for (int i = 0; i < N; i++)
 		assert_non_null(p[i].memory = aligned_alloc(64, MAX_LEN + 2 * ROOM + 16 + 64 + 48));
 	/* 1031 is prime to 2049, so a burst holds lengths from everywhere. */
-	for (uint32_t i = 0; i < 16 * (MAX_LEN + 1); i++) {
+	for (uint32_t i = 0; i < ALIGNMENTS * (MAX_LEN + 1); i++) {
 		prepare(&p[n], &a[n], i * 1031 % (MAX_LEN + 1), i / (MAX_LEN + 1), i);
 		if (++n == burst) {
 			check_burst(u, p, a, n);
@@ -194,6 +195,75 @@ static void
 long_burst(void **state)
 {
 	each_engine(long_burst_of);
+}
+
+/* ---- Bursts of any size, of packets from empty to jumbo, some of them forged ---- */
+
+enum { MIXED = 300, JUMBO = 9000 };
+
+static uint32_t
+next(uint32_t *seed)
+{
+	*seed = *seed * 1664525 + 1013904223;
+	return *seed >> 8;
+}
+
+static uint32_t
+mixed_length(uint32_t *seed)
+{
+	static const uint32_t range[] = {1, 32, 130, 600, 1500, JUMBO + 1};
+	return next(seed) % range[next(seed) % (sizeof(range) / sizeof(*range))];
+}
+
+static void
+mixed_burst(const struct use *u, uint32_t n, uint32_t *seed)
+{
+	static uint8_t data[MIXED][JUMBO + 80], sealed[MIXED][JUMBO + 16], plain[JUMBO];
+	static uint8_t key[MIXED][32];
+	struct tr_aead a[MIXED];
+	bool forged[MIXED];
+
+	for (uint32_t i = 0; i < n; i++) {
+		fill(key[i], 32, next(seed));
+		a[i] = (struct tr_aead){.key = key[i], .counter = next(seed) * 0x9e3779b97f4a7c15u,
+			.data = data[i] + next(seed) % 64, .len = mixed_length(seed)};
+		fill(a[i].data, a[i].len, i);
+		c->seal(sealed[i], key[i], a[i].counter, a[i].data, a[i].len, NULL, 0);
+	}
+	u->engine->seal(u->worker, a, (uint16_t)n);
+	for (uint32_t i = 0; i < n; i++) {
+		assert_memory_equal(a[i].data, sealed[i], a[i].len + 16);
+		forged[i] = next(seed) % 4 == 0;
+		if (forged[i])
+			a[i].data[next(seed) % (a[i].len + 16)] ^= (uint8_t)(1 << next(seed) % 8);
+	}
+	u->engine->open(u->worker, a, (uint16_t)n);
+	for (uint32_t i = 0; i < n; i++) {
+		fill(plain, a[i].len, i);
+		assert_int_equal(a[i].ok, !forged[i]);
+		if (!forged[i])
+			assert_memory_equal(a[i].data, plain, a[i].len);
+		for (uint32_t j = 0; forged[i] && j + 8 <= a[i].len; j += 8)
+			assert_memory_not_equal(a[i].data + j, plain + j, 8);
+	}
+}
+
+static void
+mixed_of(const struct use *u)
+{
+	uint32_t seed = 1;
+
+	for (uint32_t n = 1; n <= 40; n++)
+		mixed_burst(u, n, &seed);
+	for (int i = 0; i < 6; i++)
+		mixed_burst(u, 1 + next(&seed) % MIXED, &seed);
+	mixed_burst(u, MIXED, &seed);
+}
+
+static void
+mixed(void **state)
+{
+	each_engine(mixed_of);
 }
 
 /* ---- Forgeries ---- */
@@ -320,7 +390,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(carries), cmocka_unit_test(lengths), cmocka_unit_test(long_burst),
+		cmocka_unit_test(carries), cmocka_unit_test(lengths), cmocka_unit_test(long_burst), cmocka_unit_test(mixed),
 		cmocka_unit_test(forgeries), cmocka_unit_test(guarded), cmocka_unit_test(choice),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
