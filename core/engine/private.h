@@ -132,7 +132,7 @@ struct worker {
 	bool wake_jobs, wake_control;
 	bool wake_service[MAX_SERVICES];
 	/* Worker writes, control reads. */
-	uint64_t loops, busy_ns, longest_ns, sleeps;
+	uint64_t loops, busy_ns, longest_ns, sleeps, worked_at;
 } __attribute__((aligned(64)));
 
 struct service {

@@ -14,9 +14,11 @@
 #include <time.h>
 
 /*
- * Adaptive idle: a worker that finds no work sleeps, in steps that double up to the longest. It does not spin first: packets
- * that come every few microseconds are cheaper taken a few at a time than awaited one by one.
+ * Adaptive idle: a worker that finds no work sleeps, in steps that double up to the longest. It spins only as long as a
+ * burst takes to gather where packets come by the million: at lower rates packets are cheaper taken a few at a time than
+ * awaited one by one, and at higher ones a sleep would let the port's queue fill.
  */
+#define SPIN_NS UINT64_C(3000)
 #define SLEEP_MIN_NS UINT64_C(50000)
 #define SLEEP_MAX_NS UINT64_C(1000000)
 
@@ -230,7 +232,7 @@ worker_turn(struct worker *w)
 static void
 rest(struct worker *w, uint64_t *sleep_ns)
 {
-	if (w->engine->busy_poll) {
+	if (w->engine->busy_poll || w->gt.now - w->worked_at < SPIN_NS) {
 		rte_pause();
 		return;
 	}
@@ -272,10 +274,12 @@ worker_main(void *arg)
 			w->longest_ns = w->gt.now - before;
 		unsigned work = worker_turn(w);
 		worked = work > 0;
-		if (worked)
+		if (worked) {
 			sleep_ns = SLEEP_MIN_NS;
-		else
+			w->worked_at = w->gt.now;
+		} else {
 			rest(w, &sleep_ns);
+		}
 	}
 	rcu_offline(w->reader);
 	rcu_unregister(w->reader);
