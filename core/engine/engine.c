@@ -416,6 +416,7 @@ step(void *arg)
 		step_services(a);
 		return;
 	case GRACE:
+		rcu_poll();
 		if (a->grace)
 			retire(a);
 		return;

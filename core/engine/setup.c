@@ -51,7 +51,7 @@ start_threads(struct engine *e)
 	return true;
 }
 
-/* Every 2 ms while something waits, a hundred times slower else would do; one timer is simpler. */
+/* An apply, which waits for a grace period, polls by itself; nothing else is in a hurry. */
 static void
 tick(void *arg)
 {
@@ -92,7 +92,7 @@ engine_new(const struct engine_config *c)
 		engine_free(e);
 		return NULL;
 	}
-	e->tick = loop_timer(e->control, 5, 5, tick, e);
+	e->tick = loop_timer(e->control, 10, 10, tick, e);
 	return e;
 }
 
