@@ -2,6 +2,7 @@
 #include "graph.h"
 
 #include <errno.h>
+#include <rte_cycles.h>
 #include <stdlib.h>
 
 const struct tr_drop_reason graph_drops[GRAPH_DROPS + 1] = {
@@ -10,6 +11,12 @@ const struct tr_drop_reason graph_drops[GRAPH_DROPS + 1] = {
 	[GRAPH_EDGE_FULL] = {"edge_full", "the ring to another thread is full"},
 	[GRAPH_UNLINKED] = {"unlinked", "the out gate has no link"},
 };
+
+static struct rte_mbuf **
+frame_new(void)
+{
+	return aligned_alloc(64, GRAPH_FRAME * sizeof(struct rte_mbuf *));
+}
 
 struct graph *
 graph_new(struct graph_thread *t, unsigned max, uint16_t workers)
@@ -23,11 +30,20 @@ graph_new(struct graph_thread *t, unsigned max, uint16_t workers)
 	g->at = GRAPH_AT_REST;
 	g->node = calloc(max ? max : 1, sizeof(*g->node));
 	g->pending = calloc(max / 64 + 1, sizeof(*g->pending));
-	if (!g->node || !g->pending) {
+	g->spare = frame_new();
+	if (!g->node || !g->pending || !g->spare) {
 		graph_free(g);
 		return NULL;
 	}
 	return g;
+}
+
+static void
+node_free(struct graph_node *n)
+{
+	free(n->edge);
+	free(n->frame);
+	free(n);
 }
 
 struct graph_node *
@@ -43,8 +59,9 @@ graph_add(struct graph *g, const struct graph_node *proto, unsigned n_edges)
 	n->n_frame = 0;
 	n->n_edges = (uint16_t)n_edges;
 	n->edge = calloc(n_edges ? n_edges : 1, sizeof(*n->edge));
-	if (!n->edge) {
-		free(n);
+	n->frame = frame_new();
+	if (!n->edge || !n->frame) {
+		node_free(n);
 		return NULL;
 	}
 	g->node[g->n++] = n;
@@ -56,10 +73,9 @@ graph_free(struct graph *g)
 {
 	if (!g)
 		return;
-	for (unsigned i = 0; i < g->n; i++) {
-		free(g->node[i]->edge);
-		free(g->node[i]);
-	}
+	for (unsigned i = 0; i < g->n; i++)
+		node_free(g->node[i]);
+	free(g->spare);
 	free(g->node);
 	free(g->pending);
 	free(g);
@@ -202,13 +218,25 @@ settle(struct graph_node *node, uint16_t verdict, struct rte_mbuf *const *pkts, 
 		graph_drop(node, pkts, n, verdict & 0x7fffu);
 }
 
+/* The end of the run of equal verdicts that begins at i. */
+static inline uint16_t
+run_end(const uint16_t *gate, uint16_t i, uint16_t n)
+{
+	const uint64_t four = gate[i] * UINT64_C(0x0001000100010001);
+	uint64_t v;
+	uint16_t j = i;
+	for (; j + 4 <= n && (memcpy(&v, gate + j, sizeof(v)), v == four); j += 4)
+		;
+	while (j < n && gate[j] == gate[i])
+		j++;
+	return j;
+}
+
 static void
 dispatch(struct graph_node *node, struct rte_mbuf *const *pkts, uint16_t n, const uint16_t *gate)
 {
 	for (uint16_t i = 0; i < n;) {
-		uint16_t j = i + 1;
-		while (j < n && gate[j] == gate[i])
-			j++;
+		uint16_t j = run_end(gate, i, n);
 		settle(node, gate[i], pkts + i, j - i);
 		i = j;
 	}
@@ -230,6 +258,16 @@ trace_before(struct graph_node *node, struct rte_mbuf *const *pkts, uint16_t n, 
 		memcpy(e->data, rte_pktmbuf_mtod(pkts[i], void *), e->captured);
 		at[(*n_entries)++] = i;
 	}
+}
+
+/* What went by since the stamp was this node's. */
+static void
+clock_node(struct graph_node *node)
+{
+	struct graph_thread *t = node->graph->thread;
+	uint64_t now = rte_rdtsc();
+	node->clocks += now - t->stamp;
+	t->stamp = now;
 }
 
 static void
@@ -257,14 +295,18 @@ process(struct graph_node *node, struct rte_mbuf **pkts, uint16_t n)
 static void
 run(struct graph_node *node)
 {
-	struct rte_mbuf *pkts[GRAPH_FRAME];
+	struct graph *g = node->graph;
+	struct rte_mbuf **pkts = node->frame;
 	uint16_t n = node->n_frame;
 
 	/* The node may get packets again while it runs. */
-	memcpy(pkts, node->frame, n * sizeof(*pkts));
+	node->frame = g->spare;
 	node->n_frame = 0;
+	g->spare = pkts;
 	for (uint16_t i = 0; i < n; i += TR_BURST)
 		process(node, pkts + i, RTE_MIN(n - i, TR_BURST));
+	if (unlikely(g->thread->clocked))
+		clock_node(node);
 }
 
 void
@@ -299,6 +341,8 @@ graph_receive(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t
 		}
 	}
 	dispatch(gn, pkts, n, gate);
+	if (unlikely(t->clocked))
+		clock_node(gn);
 }
 
 void

@@ -56,6 +56,9 @@ struct graph_thread {
 	uint8_t (*trace_id)(struct graph_thread *t); /* 0: none left */
 	void (*trace)(struct graph_thread *t, const struct graph_trace *entry);
 	const struct tr_instance *trace_at; /* only packets that enter here; NULL: anywhere */
+	/* Benchmarks: time is accounted for by node, each gets what went by since the stamp. */
+	bool clocked;
+	uint64_t stamp; /* TSC */
 };
 
 enum edge_kind {
@@ -83,7 +86,8 @@ struct graph_node {
 	struct graph_edge *edge;
 	uint64_t *drops;   /* n_reasons + GRAPH_DROPS */
 	uint64_t *packets; /* in */
-	struct rte_mbuf *frame[GRAPH_FRAME];
+	uint64_t clocks;   /* spent here while the thread was clocked */
+	struct rte_mbuf **frame; /* GRAPH_FRAME */
 };
 
 #define GRAPH_AT_REST (-1)
@@ -95,6 +99,7 @@ struct graph {
 	struct graph_node **node;  /* in order of addition until graph_finish(), then by `order` */
 	uint64_t *pending;         /* bit per order */
 	int32_t at;                /* order of the node that runs, or GRAPH_AT_REST */
+	struct rte_mbuf **spare;   /* a frame that no node has: it goes round */
 };
 
 /* max: number of nodes to come. NULL: out of memory. */

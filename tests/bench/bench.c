@@ -20,7 +20,7 @@
 static struct {
 	const char *name, *only;
 	char cpu[64];
-	bool json, begun;
+	bool json, begun, nodes;
 	unsigned pairs;
 	double ghz;
 } bench;
@@ -95,6 +95,8 @@ bench_init(const char *name, int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--json") == 0) {
 			bench.json = true;
+		} else if (strcmp(argv[i], "--nodes") == 0) {
+			bench.nodes = true;
 		} else if (i + 1 < argc && strcmp(argv[i], "--pairs") == 0) {
 			bench.pairs = (unsigned)atoi(argv[++i]);
 		} else if (i + 1 < argc && strcmp(argv[i], "--cpu") == 0) {
@@ -102,7 +104,7 @@ bench_init(const char *name, int argc, char **argv)
 		} else if (i + 1 < argc && strcmp(argv[i], "--only") == 0) {
 			bench.only = argv[++i];
 		} else {
-			fprintf(stderr, "usage: %s [--json] [--pairs N] [--cpu N] [--only TEXT]\n", argv[0]);
+			fprintf(stderr, "usage: %s [--json] [--pairs N] [--cpu N] [--only TEXT] [--nodes]\n", argv[0]);
 			exit(2);
 		}
 	}
@@ -117,6 +119,12 @@ int
 bench_wanted(const char *figure)
 {
 	return !bench.only || strstr(figure, bench.only);
+}
+
+int
+bench_by_node(void)
+{
+	return bench.nodes;
 }
 
 double

@@ -39,7 +39,7 @@ struct bench_result {
 	double above, ratio;    /* ours - reference, ours / reference: medians over the pairs */
 };
 
-/* Options: --json (a line per figure), --pairs N, --cpu N, --only TEXT (figures whose name holds it). */
+/* Options: --json (a line per figure), --pairs N, --cpu N, --only TEXT (figures whose name holds it), --nodes. */
 void bench_init(const char *name, int argc, char **argv);
 struct bench_result bench_pair(const struct bench_pair *p);
 /* A figure that is no pair of clocks: a share, a rate, a latency. */
@@ -47,6 +47,7 @@ void bench_value(const char *figure, double value, const char *unit, const char 
 int bench_end(void);
 
 int bench_wanted(const char *figure); /* false: left out by --only */
+int bench_by_node(void);              /* --nodes: where clocks go is wanted, instead of pairs */
 double bench_ghz(void);               /* of the TSC */
 
 /* Of n values, which are sorted on the way. */

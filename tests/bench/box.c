@@ -14,8 +14,10 @@
 #include <rte_ether.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define LIMIT 8192
+#define HUGE_PAGE (2u << 20)
 #define STRIDE RTE_ALIGN(sizeof(struct rte_mbuf) + TR_PRIV_SIZE + BOX_ROOM + 64, 64)
 
 struct port {
@@ -37,6 +39,7 @@ static struct {
 	struct rte_mempool *pool;
 	uint8_t *packets;
 	const char *error;
+	uint64_t rest; /* clocks of turns that no node's are */
 } box = {
 	.port = {{.name = "wan", .mac = {2, 0, 0, 0, 0, 1}}, {.name = "lan", .mac = {2, 0, 0, 0, 0, 2}}},
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -203,9 +206,10 @@ start_engine(const char *plugins, const char *pipeline)
 static void
 make_packets(void)
 {
-	box.packets = aligned_alloc(64, STRIDE * BOX_PACKETS);
+	box.packets = aligned_alloc(HUGE_PAGE, RTE_ALIGN(STRIDE * BOX_PACKETS, HUGE_PAGE));
 	if (!box.packets)
 		give_up("out of memory");
+	madvise(box.packets, RTE_ALIGN(STRIDE * BOX_PACKETS, HUGE_PAGE), MADV_HUGEPAGE); /* as a pool of DPDK's has */
 	memset(box.packets, 0, STRIDE * BOX_PACKETS);
 	for (uint32_t i = 0; i < BOX_PACKETS; i++) {
 		struct rte_mbuf *m = (struct rte_mbuf *)(box.packets + i * STRIDE);
@@ -268,8 +272,12 @@ box_turn(void)
 {
 	struct worker *w = &box.engine->worker[0];
 
+	w->gt.stamp = bench_clock();
 	w->gt.now = clock_now(&w->clock);
-	return worker_turn(w);
+	unsigned work = worker_turn(w);
+	if (w->gt.clocked && work > 0)
+		box.rest += bench_clock() - w->gt.stamp;
+	return work;
 }
 
 void
@@ -417,6 +425,54 @@ box_through(struct rte_mbuf **pkts, enum box_port in, enum box_port out)
 		exit(1);
 	}
 	return bench_median(clocks, BOX_PACKETS / BOX_BURST) * (BOX_PACKETS / BOX_BURST);
+}
+
+#define NODES 32
+
+static double
+quartile(uint64_t *clocks)
+{
+	bench_median(clocks, BOX_RUNS);
+	return (double)clocks[BOX_RUNS / 4] / BOX_PACKETS;
+}
+
+static void
+print_node(const struct graph_node *n, double clocks)
+{
+	const struct tr_instance *i = n->pub.instance;
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s.%s", i->name, n->process ? i->class_->in[n->pub.gate].name : "poll");
+	printf("  %-20s %8.1f\n", name, clocks);
+}
+
+void
+box_nodes(struct rte_mbuf **pkts, enum box_port in, enum box_port out, void (*prepare)(void *arg), void *arg)
+{
+	static uint64_t clocks[NODES][BOX_RUNS], rest[BOX_RUNS];
+	const struct graph *g = box.engine->worker[0].lane->graph;
+
+	for (unsigned r = 0; r < BOX_RUNS; r++) {
+		prepare(arg);
+		for (unsigned k = 0; k < g->n; k++)
+			g->node[k]->clocks = 0;
+		box.rest = 0;
+		g->thread->clocked = true;
+		box_through(pkts, in, out);
+		g->thread->clocked = false;
+		for (unsigned k = 0; k < g->n && k < NODES; k++)
+			clocks[k][r] = g->node[k]->clocks;
+		rest[r] = box.rest;
+	}
+	double each = quartile(rest), sum = each;
+	printf("  %-20s %8.1f\n", "loop", each);
+	for (unsigned k = 0; k < g->n && k < NODES; k++) {
+		each = quartile(clocks[k]);
+		sum += each;
+		if (each > 0)
+			print_node(g->node[k], each);
+	}
+	printf("  %-20s %8.1f\n", "sum", sum);
 }
 
 uint64_t
