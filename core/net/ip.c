@@ -69,7 +69,7 @@ ip6_check(const uint8_t *p, uint32_t len, struct ip_view *v)
 enum udp_fault
 udp_accept(struct rte_mbuf *m, const struct ip_view *v)
 {
-	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *), *udp = p + v->l3_len;
+	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *), *udp = p + v->l3_len;
 	struct tr_meta *meta = tr_meta(m);
 	if (v->fragment)
 		return UDP_FRAGMENT;
@@ -85,14 +85,18 @@ udp_accept(struct rte_mbuf *m, const struct ip_view *v)
 					     csum_l4(p, IP_UDP, udp, len) != 0)
 		return UDP_CHECKSUM;
 	ip_resize(m, (uint16_t)(v->l3_len + len));
-	size_t size = v->version == 4 ? 4 : 16;
 	meta->l3_len = v->l3_len;
 	meta->l4 = IP_UDP;
 	meta->tos = ip_tos(p);
 	meta->flags |= TR_META_CSUM_OK;
 	meta->endpoint = (struct tr_endpoint){
 		.family = v->version, .remote_port = get_be16(udp), .local_port = get_be16(udp + 2)};
-	memcpy(meta->endpoint.remote, ip_src(p), size);
-	memcpy(meta->endpoint.local, ip_dst(p), size);
+	if (v->version == 4) {
+		memcpy(meta->endpoint.remote, p + 12, 4);
+		memcpy(meta->endpoint.local, p + 16, 4);
+	} else {
+		memcpy(meta->endpoint.remote, p + 8, 16);
+		memcpy(meta->endpoint.local, p + 24, 16);
+	}
 	return UDP_OK;
 }
