@@ -10,39 +10,6 @@
 
 #define INTERFACES_MAX 1024
 
-bool
-interface_owns4(const struct interface *i, const uint8_t *a)
-{
-	uint32_t v;
-	memcpy(&v, a, 4);
-	for (unsigned k = 0; k < i->n4; k++)
-		if (i->own4[k].addr == v)
-			return true;
-	return false;
-}
-
-bool
-interface_owns6(const struct interface *i, const uint8_t *a)
-{
-	for (unsigned k = 0; k < i->n6; k++)
-		if (memcmp(i->own6[k].addr.ip, a, 16) == 0)
-			return true;
-	return false;
-}
-
-bool
-interface_is_broadcast(const struct interface *i, const uint8_t *a)
-{
-	uint32_t v;
-	memcpy(&v, a, 4);
-	if (v == UINT32_MAX)
-		return true;
-	for (unsigned k = 0; k < i->n4; k++)
-		if (v == (i->own4[k].addr | ~i->own4[k].mask) && ntohl(~i->own4[k].mask) > 1) /* RFC 3021: /31 has none */
-			return true;
-	return false;
-}
-
 static bool
 prefix_covers(const struct tr_prefix *p, const uint8_t *a)
 {
@@ -125,8 +92,10 @@ add_address(struct interface *i, const struct tr_prefix *p)
 		i->own6[i->n6++] = *p;
 		return;
 	}
-	memcpy(&i->own4[i->n4].addr, p->addr.ip, 4);
-	i->own4[i->n4++].mask = p->len == 0 ? 0 : htonl(UINT32_MAX << (32 - p->len));
+	const uint32_t addr = get_32(p->addr.ip), mask = p->len == 0 ? 0 : htonl(UINT32_MAX << (32 - p->len));
+	i->own4[i->n4].addr = addr;
+	i->own4[i->n4].mask = mask;
+	i->own4[i->n4++].broadcast = p->len < 31 ? addr | ~mask : UINT32_MAX; /* RFC 3021: /31 has none */
 }
 
 /* RFC 4291 appendix A: neighbours expect every IPv6 interface to have one. */
@@ -172,6 +141,7 @@ attach(struct interface *i)
 		return i->host->fail(i->instance, "mtu %u is more than port `%s` carries, %u", (unsigned)i->options->mtu, name,
 			       info.mtu), false;
 	memcpy(i->mac, info.mac, 6);
+	i->mac_high = i->tag == 0 ? neighbour_link(i->mac, 0) << 16 : 1;
 	i->mtu = (uint16_t)i->options->mtu;
 	i->offload = port_csum_offload(i->port);
 	i->link_id = link_id_of(name, i->tag);

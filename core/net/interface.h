@@ -59,6 +59,7 @@ struct interface {
 	unsigned slot;
 	struct neighbours *neighbours;
 	uint8_t mac[6];
+	uint64_t mac_high; /* of untagged frames to us: the first 8 bytes, shifted left by 16; tagged interfaces: none */
 	uint16_t tag;
 	uint16_t l2_len;
 	uint16_t number;
@@ -67,7 +68,7 @@ struct interface {
 	bool offload; /* the port computes UDP checksums */
 	unsigned n4, n6;
 	struct {
-		uint32_t addr, mask; /* as in the packet */
+		uint32_t addr, mask, broadcast; /* as in the packet; without a broadcast address: the limited one */
 	} own4[INTERFACE_ADDRESSES];
 	struct tr_prefix own6[INTERFACE_ADDRESSES + 1]; /* the last is the link-local one */
 	struct tr_addr gateway4, gateway6; /* family 0: none */
@@ -112,14 +113,41 @@ void nd_solicit(const struct interface *i, struct rte_mbuf *m, const struct tr_a
 void nd_announce(const struct interface *i, struct rte_mbuf *m, const struct tr_addr *own);
 
 /* ---- interface.c ---- */
-bool interface_owns4(const struct interface *i, const uint8_t *a);
-bool interface_owns6(const struct interface *i, const uint8_t *a);
 bool interface_on_link(const struct interface *i, const struct tr_addr *a);
-bool interface_is_broadcast(const struct interface *i, const uint8_t *a); /* of a subnet, or the limited one */
 /* Our address on the link towards `to`, else the first of the family; NULL: none. 4 or 16 bytes. */
 const uint8_t *interface_source(const struct interface *i, const struct tr_addr *to);
 /* Does this instance of the plan send through a port that computes UDP checksums? (path asks) */
 bool interface_csum_offload(const struct plan_instance *p);
+
+static inline bool
+interface_owns4(const struct interface *i, const uint8_t *a)
+{
+	const uint32_t v = get_32(a);
+	for (unsigned k = 0; k < i->n4; k++)
+		if (i->own4[k].addr == v)
+			return true;
+	return false;
+}
+
+static inline bool
+interface_owns6(const struct interface *i, const uint8_t *a)
+{
+	for (unsigned k = 0; k < i->n6; k++)
+		if (memcmp(i->own6[k].addr.ip, a, 16) == 0)
+			return true;
+	return false;
+}
+
+/* Of a subnet, or the limited one. */
+static inline bool
+interface_is_broadcast(const struct interface *i, const uint8_t *a)
+{
+	const uint32_t v = get_32(a);
+	for (unsigned k = 0; k < i->n4; k++)
+		if (v == i->own4[k].broadcast)
+			return true;
+	return v == UINT32_MAX;
+}
 
 static inline struct tr_addr
 tr_addr4(const uint8_t *a)

@@ -461,6 +461,73 @@ next_hops(void **state)
 	expect("drop ip_short");
 }
 
+/* What became of those packets since the last call, those sent first; their number. */
+static unsigned
+fates(struct rig_out *out, unsigned max)
+{
+	unsigned n = 0, first = r.taken;
+	for (int sent = 1; sent >= 0; sent--)
+		for (unsigned k = first; k < r.n_out; k++)
+			if ((r.out[k].verdict == RIG_SENT) == sent && n < max)
+				out[n++] = r.out[k];
+	r.taken = r.n_out = 0;
+	return n;
+}
+
+/* A burst remembers where the packet before went: it must not matter, whatever follows upon what. */
+static void
+a_burst_fares_as_its_packets(void **state)
+{
+	static const struct {
+		const char *src, *dst, *via;
+		size_t len;
+	} kind[] = {
+		{"192.0.2.1", "192.0.2.77", NULL, 30}, {"0.0.0.0", "192.0.2.77", NULL, 30}, {"192.0.2.1", "203.0.113.1", NULL, 30},
+		{"192.0.2.1", "192.0.2.254", NULL, 30}, {"192.0.2.1", "203.0.113.9", "192.0.2.77", 30},
+		{"192.0.2.1", "192.0.2.255", NULL, 30}, {"192.0.2.1", "192.0.2.255", "192.0.2.77", 30},
+		{"192.0.2.1", "224.0.0.9", NULL, 30}, {"192.0.2.1", "192.0.2.1", NULL, 30}, {"192.0.2.1", "192.0.2.77", NULL, 1473},
+		{"192.0.2.1", "203.0.113.9", "2001:db8::33", 30}, {"2001:db8::1", "2001:db8::33", NULL, 30},
+		{"2001:db8::1", "2001:db8:9::1", NULL, 30}, {"::", "2001:db8::33", NULL, 30},
+		{"2001:db8::1", "2001:db8:9::1", "2001:db8::33", 30}, {"2001:db8::1", "2001:db8::1", NULL, 30},
+		{"2001:db8::1", "ff02::1", NULL, 30}, {"2001:db8::1", "2001:db8::33", NULL, 1453},
+	};
+	enum { KINDS = sizeof(kind) / sizeof(*kind), BURST = TR_BURST };
+	static struct rig_out single[BURST], burst[BURST];
+	static const char *const neighbours[] = {"192.0.2.77", "192.0.2.254"}, *const neighbours6[] = {"2001:db8::33", "2001:db8::ff"};
+	for (unsigned k = 0; k < 2; k++) {
+		char mac[18];
+		snprintf(mac, sizeof(mac), "02:00:00:00:00:%02x", 0x20 + k);
+		rig_receive(&r, buf, arp(1, ALL, mac, neighbours[k], "192.0.2.1"));
+		rig_receive(&r, buf, nd(135, neighbours6[k], "ff02::1:ff00:1", "2001:db8::1", 1, 255));
+	}
+	drain();
+	srandom(1);
+	for (unsigned round = 0; round < 500; round++) {
+		struct rte_mbuf *pkts[BURST];
+		for (unsigned k = 0; k < BURST; k++) {
+			unsigned what = (unsigned)random() % (round % 2 ? KINDS : 4);
+			struct tr_meta meta = {0};
+			size_t n = tp_udp(buf, kind[what].src, 1, kind[what].dst, 2, kind[what].len);
+			if (kind[what].via != NULL) {
+				meta.flags = TR_META_VIA;
+				assert_true(parse_addr(kind[what].via, &meta.next_hop));
+			}
+			pkts[k] = rig_packet(&r, buf, n);
+			*tr_meta(pkts[k]) = meta;
+			rig_send(&r, "ip", buf, n, &meta);
+		}
+		unsigned n = fates(single, BURST);
+		rig_burst(&r, "ip", pkts, BURST);
+		assert_int_equal(fates(burst, BURST), n);
+		assert_int_equal(n, BURST);
+		for (unsigned k = 0; k < n; k++) {
+			assert_int_equal(burst[k].verdict, single[k].verdict);
+			assert_int_equal(burst[k].len, single[k].len);
+			assert_memory_equal(burst[k].data, single[k].data, single[k].len);
+		}
+	}
+}
+
 static void
 unspecified_source_is_filled(void **state)
 {
@@ -561,6 +628,7 @@ main(void)
 		QUIET(stale_neighbour_is_asked_and_used_meanwhile),
 		QUIET(foreign_messages_teach_nothing),
 		QUIET(next_hops),
+		QUIET(a_burst_fares_as_its_packets),
 		QUIET(unspecified_source_is_filled),
 		QUIET(checksum_left_to_the_port_is_done_here),
 		QUIET(full_port),

@@ -19,6 +19,68 @@ interface_frame(const struct interface *i, struct rte_mbuf *m, const uint8_t dst
 	return true;
 }
 
+/* Where the packet before went, during one burst: most of the next ones go there too. */
+struct recent {
+	bool known;          /* an untagged frame to one neighbour */
+	uint32_t hop4;       /* of this IPv4 neighbour; 0: none */
+	uint8_t dst6[16];    /* or with this IPv6 destination; unspecified: none */
+	uint64_t head, tail; /* bytes 0..7 and 6..13 of the Ethernet header */
+};
+
+static void
+remember(struct recent *r, const struct interface *i, const uint8_t *p, const struct tr_meta *meta, const struct tr_addr *hop,
+	const uint8_t mac[6])
+{
+	const uint64_t to = neighbour_link(mac, 0), from = neighbour_link(i->mac, 0);
+	*r = (struct recent){.known = i->tag == 0};
+	r->head = to | from << 48;
+	r->tail = from | (uint64_t)rte_cpu_to_be_16(hop->family == 4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6) << 48;
+	if (hop->family == 4)
+		r->hop4 = get_32(hop->ip);
+	else if ((meta->flags & TR_META_VIA) == 0)
+		memcpy(r->dst6, p + 24, 16);
+}
+
+/* Does an IPv4 packet, to one station that is not us, go where the one before did? */
+static inline bool
+same4(const struct interface *i, const uint8_t *p, const struct tr_meta *meta, const struct recent *r)
+{
+	const uint32_t dst = get_32(p + 16);
+	bool special = p[16] >= 224, on_link = false;
+	for (unsigned k = 0; k < i->n4; k++) {
+		special |= dst == i->own4[k].addr || dst == i->own4[k].broadcast;
+		on_link |= ((i->own4[k].addr ^ dst) & i->own4[k].mask) == 0;
+	}
+	uint32_t hop = on_link ? dst : get_32(i->gateway4.ip);
+	if ((meta->flags & TR_META_VIA) != 0)
+		hop = meta->next_hop.family == 4 ? get_32(meta->next_hop.ip) : 0;
+	return !special && hop == r->hop4 && hop != 0 && get_32(p + 12) != 0;
+}
+
+static inline bool
+same6(const uint8_t *p, uint16_t len, const struct tr_meta *meta, const struct recent *r)
+{
+	return len >= IPV6_LEN && (meta->flags & TR_META_VIA) == 0 && memcmp(p + 24, r->dst6, 16) == 0 &&
+	       !ip6_is_unspecified(p + 24) && !ip6_is_unspecified(p + 8);
+}
+
+/* A packet that goes where the one before did needs its header and nothing else. false: it is left as it was. */
+static inline bool
+send_again(const struct interface *i, struct rte_mbuf *m, const struct recent *r)
+{
+	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
+	const struct tr_meta *meta = tr_meta(m);
+	if (unlikely(!r->known || m->data_len < IPV4_LEN || m->data_len > i->mtu || (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) != 0 ||
+		     m->data_off < RTE_ETHER_HDR_LEN))
+		return false;
+	if (p[0] >> 4 == 4 ? !same4(i, p, meta, r) : p[0] >> 4 != 6 || !same6(p, m->data_len, meta, r))
+		return false;
+	p = (uint8_t *)rte_pktmbuf_prepend(m, RTE_ETHER_HDR_LEN);
+	put_64(p, r->head);
+	put_64(p + 6, r->tail);
+	return true;
+}
+
 void
 interface_solicit(struct tr_node *node, const struct tr_addr *a, const uint8_t *mac)
 {
@@ -172,7 +234,7 @@ group_mac(const struct interface *i, const uint8_t *p, uint8_t mac[6])
 }
 
 static uint16_t
-send_one(struct tr_node *node, struct rte_mbuf *m)
+send_one(struct tr_node *node, struct rte_mbuf *m, struct recent *recent)
 {
 	const struct interface *i = node->self;
 	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *), mac[6];
@@ -196,6 +258,7 @@ send_one(struct tr_node *node, struct rte_mbuf *m)
 		uint16_t verdict = next_hop(i, p, meta, &hop);
 		if (verdict != 0 || !resolve(node, m, &hop, mac, &verdict))
 			return verdict;
+		remember(recent, i, p, meta, &hop, mac);
 	}
 	if (!interface_frame(i, m, mac, v4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6))
 		return TR_DROP(INTERFACE_DROP_NO_ROOM);
@@ -210,10 +273,9 @@ transmit(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gat
 	struct rte_mbuf *out[TR_BURST];
 	uint16_t at[TR_BURST], k = 0;
 	for (uint16_t j = 0; j < n; j++) {
-		if (gate[j] != TR_SENT)
-			continue;
 		at[k] = j;
-		out[k++] = pkts[j];
+		out[k] = pkts[j];
+		k = (uint16_t)(k + (gate[j] == TR_SENT));
 	}
 	uint16_t sent = k > 0 ? port_tx(i->port, node->worker, out, k) : 0;
 	for (uint16_t j = sent; j < k; j++)
@@ -224,8 +286,9 @@ transmit(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gat
 void
 interface_send(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
+	struct recent recent = {.known = false};
 	for (uint16_t j = 0; j < n; j++)
-		gate[j] = send_one(node, pkts[j]);
+		gate[j] = likely(send_again(node->self, pkts[j], &recent)) ? TR_SENT : send_one(node, pkts[j], &recent);
 	transmit(node, pkts, n, gate);
 }
 

@@ -282,20 +282,32 @@ rig_packet(struct rig *r, const void *data, size_t len)
 	return m;
 }
 
+static unsigned
+in_gate(const struct tr_class *c, const char *name)
+{
+	unsigned g = 0;
+	while (strcmp(c->in[g].name, name) != 0)
+		g++;
+	return g;
+}
+
 void
 rig_send(struct rig *r, const char *in, const void *data, size_t len, const struct tr_meta *meta)
 {
 	const struct tr_class *c = r->instance.class_;
 	struct rte_mbuf *m = rig_packet(r, data, len);
-	unsigned g = 0;
+	char text[256];
 	if (meta != NULL)
 		*tr_meta(m) = *meta;
-	while (strcmp(c->in[g].name, in) != 0)
-		g++;
-	r->rx++;
-	char text[256];
-	c->in[g].trace(data, (uint32_t)len, tr_meta(m), text, sizeof(text));
-	run(&r->node[0], g, &m, 1);
+	c->in[in_gate(c, in)].trace(data, (uint32_t)len, tr_meta(m), text, sizeof(text));
+	rig_burst(r, in, &m, 1);
+}
+
+void
+rig_burst(struct rig *r, const char *in, struct rte_mbuf **pkts, uint16_t n)
+{
+	r->rx += n;
+	run(&r->node[0], in_gate(r->instance.class_, in), pkts, n);
 }
 
 void

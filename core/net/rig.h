@@ -42,6 +42,8 @@ void rig_close(struct rig *r); /* asserts that every packet is accounted for */
 struct rte_mbuf *rig_packet(struct rig *r, const void *data, size_t len);
 /* One packet through an in gate; its fate is in rig_next(). */
 void rig_send(struct rig *r, const char *in, const void *data, size_t len, const struct tr_meta *meta);
+/* Packets of rig_packet() as one burst. */
+void rig_burst(struct rig *r, const char *in, struct rte_mbuf **pkts, uint16_t n);
 /* A frame from the port: poll() gets it. */
 void rig_receive(struct rig *r, const void *data, size_t len);
 void rig_poll(struct rig *r);

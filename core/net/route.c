@@ -119,16 +119,16 @@ too_big(const struct walk *w, struct rte_mbuf *m, const struct ip_view *v, uint1
 	return TR_DROP(ROUTE_DROP_TOO_BIG);
 }
 
-static void
+static inline void
 count_hop(uint8_t *p, uint8_t version)
 {
 	if (version == 6) {
 		p[7]--;
 		return;
 	}
-	uint16_t before = get_16(p + 8), after = (uint16_t)(before - 1); /* TTL is the low byte, and above 1 */
-	put_16(p + 8, after);
-	put_16(p + 10, csum_change(get_16(p + 10), before, after));
+	p[8]--;
+	const uint32_t sum = get_16(p + 10) + 1u; /* TTL is the low byte of its word as it lies in memory (RFC 1141) */
+	put_16(p + 10, (uint16_t)(sum + (sum >= 0xffff)));
 }
 
 static uint16_t
@@ -197,34 +197,83 @@ check(struct rte_mbuf *m, struct ip_view *v)
 	return 0;
 }
 
+static uint16_t
+decide(const struct walk *w, struct rte_mbuf *m, struct ip_view *v, uint32_t value)
+{
+	return value == ROUTE_LOCAL ? deliver(w, m, v) : forward(w, m, v, value);
+}
+
+/* Every case, one packet at a time. */
+static uint16_t
+route_one(const struct walk *w, struct rte_mbuf *m)
+{
+	struct ip_view v;
+	uint16_t verdict = check(m, &v);
+	if (verdict != 0)
+		return verdict;
+	return decide(w, m, &v, lookup(w->fib, v.version, ip_dst(rte_pktmbuf_mtod(m, const uint8_t *))));
+}
+
+/* May it be a SYN, whose MSS is to be clamped? */
+static inline bool
+maybe_syn(const struct walk *w, const struct rte_mbuf *m, const uint8_t *p)
+{
+	return p[9] == IP_TCP && w->fib->clamp_mss && (m->data_len < IPV4_LEN + 20 || (p[IPV4_LEN + 13] & 2) != 0);
+}
+
+/* What most packets are: plain IPv4 for a next hop, with nothing to be said about it. false: it is left as it was. */
+static inline bool
+forward_plain4(const struct walk *w, struct rte_mbuf *m, uint32_t value, uint16_t *gate)
+{
+	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
+	struct tr_meta *meta = tr_meta(m);
+	if (unlikely(value < ROUTE_HOP))
+		return false;
+	const struct next_hop *hop = &w->fib->hop[value - ROUTE_HOP];
+	const uint16_t len = get_be16(p + 2);
+	if (unlikely(p[8] <= 1 || (meta->flags & TR_META_OWN) != 0 || len > hop->mtu || maybe_syn(w, m, p)))
+		return false;
+	ip_resize(m, len);
+	count_hop(p, 4);
+	meta->l3_len = IPV4_LEN;
+	meta->l4 = p[9];
+	set_via(meta, hop);
+	*gate = hop->gate;
+	return true;
+}
+
 static void
 route_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
 	struct route *r = node->self;
 	const struct walk w = {node, atomic_load_explicit(&r->fib, memory_order_acquire)};
-	struct ip_view view[TR_BURST];
-	const uint8_t *addr[2][TR_BURST];
-	uint32_t value[2][TR_BURST];
-	uint16_t n_addr[2] = {0, 0};
+	struct ip_view view[TR_BURST]; /* of IPv6 packets */
+	const uint8_t *addr4[TR_BURST], *addr6[TR_BURST];
+	uint32_t value[TR_BURST];
+	uint16_t at4[TR_BURST], at6[TR_BURST], n4 = 0, n6 = 0;
 	for (uint16_t i = 0; i < n; i++) {
-		gate[i] = check(pkts[i], &view[i]);
-		if (gate[i] == 0) {
-			unsigned f = view[i].version == 6;
-			addr[f][n_addr[f]++] = ip_dst(rte_pktmbuf_mtod(pkts[i], const uint8_t *));
+		const uint8_t *p = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
+		if (likely(ip4_is_plain(p, pkts[i]->data_len))) {
+			addr4[n4] = p + 16;
+			at4[n4++] = i;
+		} else if (pkts[i]->data_len < IPV6_LEN || p[0] >> 4 != 6) {
+			gate[i] = route_one(&w, pkts[i]);
+		} else if ((gate[i] = check(pkts[i], &view[n6])) == 0) {
+			addr6[n6] = p + 24;
+			at6[n6++] = i;
 		}
 	}
-	if (n_addr[0] > 0)
-		lpm_find4(w.fib->lpm, addr[0], n_addr[0], value[0]);
-	if (n_addr[1] > 0)
-		lpm_find6(w.fib->lpm, addr[1], n_addr[1], value[1]);
-	uint16_t at[2] = {0, 0};
-	for (uint16_t i = 0; i < n; i++) {
-		if (gate[i] != 0)
-			continue;
-		unsigned f = view[i].version == 6;
-		uint32_t to = value[f][at[f]++];
-		gate[i] = to == ROUTE_LOCAL ? deliver(&w, pkts[i], &view[i]) : forward(&w, pkts[i], &view[i], to);
+	if (n4 > 0)
+		lpm_find4(w.fib->lpm, addr4, n4, value);
+	for (uint16_t k = 0; k < n4; k++) {
+		uint16_t *verdict = &gate[at4[k]];
+		if (unlikely(!forward_plain4(&w, pkts[at4[k]], value[k], verdict)))
+			*verdict = route_one(&w, pkts[at4[k]]);
 	}
+	if (n6 > 0)
+		lpm_find6(w.fib->lpm, addr6, n6, value);
+	for (uint16_t k = 0; k < n6; k++)
+		gate[at6[k]] = decide(&w, pkts[at6[k]], &view[k], value[k]);
 }
 
 static void *
