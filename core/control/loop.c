@@ -96,6 +96,8 @@ loop_post_quiet(struct loop *l, loop_fn *fn, void *a, void *b)
 void
 loop_wake(struct loop *l)
 {
+	if (current == l)
+		return; /* it looks into its inbox before it sleeps */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!atomic_load_explicit(&l->sleeping, memory_order_relaxed))
 		return;

@@ -15,6 +15,7 @@
 #include <rte_errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -195,6 +196,17 @@ bad:
 	return code;
 }
 
+/* As many as an administrator allows: a relay's clients take one each. */
+static void
+allow_descriptors(void)
+{
+	struct rlimit l;
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		l.rlim_cur = l.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -223,5 +235,6 @@ main(int argc, char **argv)
 		}
 	}
 	signal(SIGPIPE, SIG_IGN);
+	allow_descriptors();
 	return start(&d, cfg, pipeline);
 }

@@ -131,7 +131,7 @@ struct fh {
 	struct tr_node *nodes; /* per worker, then the service loop: n_in + 1 each; the last is of callbacks without a gate */
 	uint64_t *counters; /* per worker, then the service loop */
 	uint64_t *drop_count; /* class's reasons, then graph_drops */
-	bool started, stopping, service_over;
+	bool started, stopping, service_begun, service_over;
 	STAILQ_HEAD(, fake_packet) queue;
 	STAILQ_HEAD(, fake_out) outs;
 	struct fake_out *taken;
@@ -189,6 +189,7 @@ int fake_in_gate(struct fh *h, const char *name);
 void fake_time_host(struct tr_host *host);
 void fake_step(struct world *w); /* one loop of every thread at the present time */
 void fake_drain(struct world *w, struct fh *h); /* runs h's jobs and posts until there are none */
+struct tr_node *fake_service_node(struct fh *h);
 void fake_time_leaks(struct world *w, struct fh *h);
 
 /* fake_netmap.c */

@@ -382,9 +382,27 @@ host_listen_unix(struct tr_instance *i, const char *path)
 
 /* ---- Steps ---- */
 
+/* The generation runs: in a first step, so that preflight, which makes none, opens nothing. */
+static void
+begin_services(struct world *w)
+{
+	for (unsigned i = 0; i < w->n_live; i++) {
+		struct fh *h = w->live[i];
+		const struct tr_class *c = h->instance.class_;
+
+		if (h->service_begun || !h->started || !c->service_init || !fake_service_node(h))
+			continue;
+		h->service_begun = true;
+		fake_enter(w, BY_SERVICE, 0);
+		c->service_init(fake_service_node(h));
+		fake_enter(w, BY_CONTROL, 0);
+	}
+}
+
 void
 fake_step(struct world *w)
 {
+	begin_services(w);
 	run_jobs(w, NULL);
 	run_calls(w, NULL);
 	run_watches(w);

@@ -80,17 +80,24 @@ host_aead_open(struct tr_node *node, struct tr_aead *p, uint16_t n)
 	aead(node, p, n, true);
 }
 
+/* NULL: the class has no service loop. */
+struct tr_node *
+fake_service_node(struct fh *h)
+{
+	struct tr_node *row = &h->nodes[(size_t)h->world->workers * (h->n_in + 1u)];
+
+	for (uint16_t g = 0; g < h->n_in; g++)
+		if (h->instance.class_->in[g].flags & TR_GATE_SERVICE)
+			return &row[g];
+	return h->instance.class_->flags & TR_CLASS_SERVICE ? &row[h->n_in] : NULL;
+}
+
 static struct tr_node *
 host_service_node(struct tr_instance *i)
 {
 	struct fh *h = fake_newest(fake_of(i)->world);
 
-	if (!fake_allow(i, BY_SERVICE, "service_node"))
-		return NULL;
-	for (uint16_t g = 0; g < h->n_in && !h->service_over; g++)
-		if (h->instance.class_->in[g].flags & TR_GATE_SERVICE)
-			return &h->nodes[(size_t)h->world->workers * (h->n_in + 1u) + g];
-	return NULL;
+	return fake_allow(i, BY_SERVICE, "service_node") && !h->service_over ? fake_service_node(h) : NULL;
 }
 
 static void
@@ -253,11 +260,10 @@ bring_down(struct fh *h)
 		fake_enter(h->world, BY_WORKER, w);
 		c->worker_fini(fake_node(h, w));
 	}
-	for (uint16_t g = 0; g < h->n_in && c->worker_fini; g++)
-		if (c->in[g].flags & TR_GATE_SERVICE) {
-			fake_enter(h->world, BY_SERVICE, 0);
-			c->worker_fini(&h->nodes[(size_t)h->world->workers * (h->n_in + 1u) + g]);
-		}
+	if (fake_service_node(h) && c->worker_fini) {
+		fake_enter(h->world, BY_SERVICE, 0);
+		c->worker_fini(fake_service_node(h));
+	}
 	h->service_over = true;
 	fake_enter(h->world, BY_CONTROL, 0);
 	stage("destroy()");

@@ -34,6 +34,17 @@ struct change {
 	uint64_t number;
 };
 
+/* An instance's node of this lane; one that had none on this loop begins here. */
+static void
+take_on(struct service *s, struct graph_node *own)
+{
+	struct tr_instance *i = own->pub.instance;
+	bool first = i->w[s->engine->workers].own == NULL;
+	i->w[s->engine->workers].own = own;
+	if (first && i->class_->service_init)
+		i->class_->service_init(&own->pub);
+}
+
 static void
 change_lane(void *a, void *b)
 {
@@ -43,7 +54,7 @@ change_lane(void *a, void *b)
 	s->lane = c->lane;
 	for (unsigned i = 0; s->lane && i < MAX_SLOTS; i++)
 		if (s->lane->own[i])
-			s->lane->own[i]->pub.instance->w[s->engine->workers].own = s->lane->own[i];
+			take_on(s, s->lane->own[i]);
 	__atomic_store_n(&s->switched, c->number, __ATOMIC_RELEASE);
 	free(c);
 }

@@ -136,9 +136,9 @@ struct tr_host {
 	void (*watch_events)(struct tr_watch *, int events);
 	struct tr_watch *(*watch_timer)(struct tr_instance *, uint64_t after_ms, uint64_t repeat_ms, void (*fn)(void *arg), void *arg);
 	void (*watch_close)(struct tr_watch *);
-	/* [S] The node of this instance's TR_GATE_SERVICE gate in the running generation: for packet_new(), emit() and
+	/* [S] The node of this instance on its service loop in the running generation: for packet_new(), emit() and
 	 * packet_drop() in callbacks of the loop that are given no node (watches, timers, posts). Not to be kept: valid
-	 * during the callback. NULL once the gate's worker_fini() has run. */
+	 * during the callback. NULL once the loop's worker_fini() has run. */
 	struct tr_node *(*service_node)(struct tr_instance *);
 	/* [C S] A socket or file in the run directory's place for operators: /run/wireguard/NAME.sock made and bound. */
 	int (*listen_unix)(struct tr_instance *, const char *path);

@@ -130,7 +130,7 @@ enum tr_class_flag {
 
 /*
  * Lifecycle, all on the control thread unless said otherwise:
- *   create -> (worker_init per worker) -> start -> … reconfigure … -> stop -> (worker_fini) -> destroy
+ *   create -> (worker_init per worker) -> start -> (service_init) -> … reconfigure … -> stop -> (worker_fini) -> destroy
  * destroy() comes after a create() that returned an object, from any depth: with or without start. create() cleans
  * up after itself when it fails. Between stop and destroy lies a grace period: no callback runs any more.
  */
@@ -158,9 +158,9 @@ struct tr_class {
 	/* New values of live options; must not fail: bounds are checked, check() has agreed. Old struct valid until return. */
 	void (*reconfigure)(void *self, const void *options); /* NULL: no live options */
 	void (*stop)(void *self);                             /* may be NULL */
-	/* After the grace period; only packet_drop() may be called. A class with a TR_GATE_SERVICE gate also gets it once on its
-	 * service loop, with that gate's node (worker TR_NO_WORKER, local NULL): the place to close watches and sockets. There is
-	 * no worker_init() for the service loop. */
+	/* After the grace period; only packet_drop() may be called. A class with a service loop (TR_CLASS_SERVICE, or a
+	 * TR_GATE_SERVICE gate) also gets it once there, with its node (worker TR_NO_WORKER, local NULL): the place to close
+	 * watches and sockets. There is no worker_init() for the service loop, but service_init() below. */
 	void (*worker_fini)(struct tr_node *node);
 	void (*destroy)(void *self);
 
@@ -176,6 +176,10 @@ struct tr_class {
 
 	/* Control thread: state of this instance as structured data. */
 	void (*show)(void *self, struct tr_show *out); /* may be NULL */
+
+	/* On the service loop, once, when the generation with this instance runs: the place to open watches. `node` is what
+	 * service_node() returns until worker_fini(); its counters may be kept that long. Not called in preflight. */
+	void (*service_init)(struct tr_node *node); /* may be NULL */
 };
 
 /* ---- The descriptor ------------------------------------------------------------------------------------- */

@@ -5,4 +5,7 @@
 // Package peers pins the stock peers that tests run against; go.sum makes their builds repeatable.
 package peers
 
-import _ "golang.zx2c4.com/wireguard"
+import (
+	_ "golang.zx2c4.com/wireguard"
+	_ "tailscale.com/cmd/derper"
+)

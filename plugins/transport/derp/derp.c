@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The plugin: class derp-relay, a DERP server for stock clients and servers. */
+#include "relay.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <tailrace/show.h>
+#include <unistd.h>
+
+struct options {
+	struct tr_list listen; /* struct tr_sockaddr */
+	const char *hostname, *certificate, *certificate_key;
+	struct tr_secret private_key, mesh_key;
+	uint32_t clients;
+	struct tr_list allow; /* struct tr_key */
+	uint64_t rate, write_timeout;
+};
+
+/* ---- Sockets ---- */
+
+static int
+bind_to(const struct tr_sockaddr *at)
+{
+	struct sockaddr_storage a = {0};
+	struct sockaddr_in *in = (struct sockaddr_in *)&a;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&a;
+	const int on = 1;
+	const bool v6 = at->addr.family == 6;
+	if (v6) {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons(at->port);
+		memcpy(&in6->sin6_addr, at->addr.ip, 16);
+	} else {
+		in->sin_family = AF_INET;
+		in->sin_port = htons(at->port);
+		memcpy(&in->sin_addr, at->addr.ip, 4);
+	}
+	int fd = socket(a.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	/* Two generations overlap; a preflight child binds as well and never listens. */
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	if (v6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&a, v6 ? sizeof(*in6) : sizeof(*in)) == 0)
+		return fd;
+	const int rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/* ---- Life ---- */
+
+static void
+relay_reconfigure(void *self, const void *options)
+{
+	struct relay *r = self;
+	const struct options *o = options;
+	pthread_mutex_lock(&r->lock);
+	r->settings.clients = o->clients;
+	r->settings.n_allow = o->allow.n;
+	if (o->allow.n > 0)
+		memcpy(r->settings.allow, o->allow.items, o->allow.n * sizeof(struct tr_key));
+	r->settings.rate = o->rate;
+	r->settings.write_timeout_ms = o->write_timeout;
+	pthread_mutex_unlock(&r->lock);
+}
+
+static void
+relay_destroy(void *self)
+{
+	struct relay *r = self;
+	for (unsigned i = 0; i < r->n_listeners; i++)
+		if (r->listener[i].fd >= 0)
+			close(r->listener[i].fd);
+	SSL_CTX_free(r->tls);
+	chunk_pool_fini(&r->chunks);
+	wire_fini(&r->wire);
+	pthread_mutex_destroy(&r->lock);
+	sodium_memzero(r->secret, sizeof(r->secret));
+	sodium_memzero(r->mesh_key, sizeof(r->mesh_key));
+	free(r);
+}
+
+static void
+init_lists(struct relay *r)
+{
+	struct sessions *const lists[] = {&r->young, &r->dirty, &r->stuck, &r->throttled, &r->watchers, &r->dying};
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		TAILQ_INIT(lists[i]);
+	for (unsigned i = 0; i < PULSE_SLOTS; i++)
+		TAILQ_INIT(&r->pulse[i]);
+}
+
+static void *
+relay_create(struct tr_instance *instance, const struct tr_host *host, const void *options)
+{
+	const struct options *o = options;
+	struct relay *r = calloc(1, sizeof(*r));
+	char why[256];
+	if (r == NULL) {
+		host->fail(instance, "out of memory");
+		return NULL;
+	}
+	r->instance = instance;
+	r->host = host;
+	pthread_mutex_init(&r->lock, NULL);
+	init_lists(r);
+	registry_init(&r->registry);
+	memcpy(r->secret, o->private_key.b, 32);
+	memcpy(r->mesh_key, o->mesh_key.b, 32);
+	r->has_mesh_key = !sodium_is_zero(r->mesh_key, 32);
+	r->identity = (struct tls_identity){.hostname = o->hostname, .certificate = o->certificate, .key = o->certificate_key};
+	host->crypto->public_key(r->identity.public_key, r->secret);
+	relay_reconfigure(r, options);
+	if (!wire_init(&r->wire)) {
+		host->fail(instance, "out of memory");
+		relay_destroy(r);
+		return NULL;
+	}
+	if (!relay_make_tls(r, why, sizeof(why))) {
+		host->fail(instance, "%s", why);
+		relay_destroy(r);
+		return NULL;
+	}
+	const struct tr_sockaddr *at = o->listen.items;
+	for (uint32_t i = 0; i < o->listen.n; i++) {
+		int fd = bind_to(&at[i]);
+		if (fd < 0) {
+			host->fail(instance, "listen: TCP port %u: %s", at[i].port, strerror(-fd));
+			relay_destroy(r);
+			return NULL;
+		}
+		r->listener[r->n_listeners++] = (struct listener){.relay = r, .fd = fd};
+	}
+	return r;
+}
+
+static void
+relay_service_init(struct tr_node *node)
+{
+	relay_open(node->self, node);
+}
+
+static void
+close_on_loop(void *self, void *unused)
+{
+	(void)unused;
+	relay_close(self);
+}
+
+static void
+relay_stop(void *self)
+{
+	struct relay *r = self;
+	r->host->post(r->instance, TR_THREAD_SERVICE, close_on_loop, NULL); /* or worker_fini() does it */
+}
+
+static void
+relay_worker_fini(struct tr_node *node)
+{
+	if (node->worker == TR_NO_WORKER)
+		relay_close(node->self);
+}
+
+static bool
+relay_check(const void *options, char *text, size_t size)
+{
+	const struct options *o = options;
+	if ((o->certificate == NULL) == (o->certificate_key == NULL))
+		return true;
+	snprintf(text, size, "`certificate` and `certificate_key` go together");
+	return false;
+}
+
+static void
+relay_show(void *self, struct tr_show *out)
+{
+	struct relay *r = self;
+	char pin[sizeof(r->pin) + 11];
+	pthread_mutex_lock(&r->lock);
+	snprintf(pin, sizeof(pin), "sha256-raw:%s", r->pin);
+	const int64_t not_after = r->not_after;
+	pthread_mutex_unlock(&r->lock);
+	out->key(out, "public_key", r->identity.public_key);
+	out->text(out, "hostname", r->identity.hostname);
+	out->text(out, "certificate", pin);
+	out->uint(out, "certificate_ends", not_after > 0 ? (uint64_t)not_after : 0);
+	out->uint(out, "connections", atomic_load_explicit(&r->n_sessions, memory_order_relaxed));
+	out->uint(out, "clients", atomic_load_explicit(&r->n_clients, memory_order_relaxed));
+	out->flag(out, "mesh", r->has_mesh_key);
+}
+
+/* ---- Tables ---- */
+
+static const char *const clients_names[] = {[CLIENTS_ALLOW] = "allow", [CLIENTS_ANY] = "any", NULL};
+
+#define AT(member) .offset = offsetof(struct options, member)
+static const struct tr_option relay_options[] = {
+	{.key = "listen", .type = TR_OPT_SOCKADDR, .change = TR_RECREATE, .flags = TR_OPT_LIST | TR_OPT_REQUIRED, .min = 1,
+		.max = LISTEN_MAX, .def = ":443", AT(listen), .doc = "Addresses and TCP ports that clients come to."},
+	{.key = "hostname", .type = TR_OPT_STRING, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED, AT(hostname),
+		.doc = "The relay's name in the DERP map; a certificate made here is for it."},
+	{.key = "certificate", .type = TR_OPT_STRING, .change = TR_RECREATE, AT(certificate),
+		.doc = "PEM file: certificate and chain, loaded anew when it changes. Without it one is made, to be pinned."},
+	{.key = "certificate_key", .type = TR_OPT_STRING, .change = TR_RECREATE, AT(certificate_key),
+		.doc = "PEM file: the certificate's private key."},
+	{.key = "private_key", .type = TR_OPT_SECRET, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED, AT(private_key),
+		.doc = "The relay's own key, by which clients know it."},
+	{.key = "clients", .type = TR_OPT_ENUM, .change = TR_LIVE, .names = clients_names, .def = "allow", AT(clients),
+		.doc = "Who is admitted: the keys of `allow`, or anybody. Servers with the mesh key always are."},
+	{.key = "allow", .type = TR_OPT_KEY, .change = TR_LIVE, .flags = TR_OPT_LIST, .max = ALLOW_MAX, AT(allow),
+		.doc = "Node keys of clients that are admitted."},
+	{.key = "mesh_key", .type = TR_OPT_SECRET, .change = TR_RECREATE, AT(mesh_key),
+		.doc = "Shared by the servers of a region (`derper -mesh-psk-file` has the same 32 bytes in hexadecimal)."},
+	{.key = "rate", .type = TR_OPT_UINT, .unit = TR_UNIT_BYTES, .change = TR_LIVE, .min = 0, .max = 1ull << 40, .def = "0",
+		AT(rate), .doc = "Bytes a second that one client may send; beyond it its connection is read more slowly. 0: no limit."},
+	{.key = "write_timeout", .type = TR_OPT_UINT, .unit = TR_UNIT_MS, .change = TR_LIVE, .min = 0, .max = 600000, .def = "2s",
+		AT(write_timeout), .doc = "A client that takes nothing for so long is cut off; 0: never."},
+	{0},
+};
+
+static const struct tr_counter relay_counters[] = {
+	[CONNECTIONS] = {"connections", "TCP connections accepted."},
+	[TLS_FAILED] = {"tls_failed", "Of these, ended before TLS was agreed upon."},
+	[HTTP_REQUESTS] = {"http_requests", "HTTP requests answered, upgrades to DERP aside."},
+	[CLIENTS] = {"clients", "Clients admitted."},
+	[CLIENTS_REFUSED] = {"clients_refused", "Clients whose key is not admitted."},
+	[CLIENTS_BAD] = {"clients_bad", "Connections ended for a frame of a wrong size, or a ClientInfo that doesn't open."},
+	[CLIENTS_GONE] = {"clients_gone", "Clients that have left or were cut off."},
+	[CLIENTS_TIMED_OUT] = {"clients_timed_out", "Connections that were no client in time: 30 s for TLS and a request, 10 s more."},
+	[CLIENTS_SLOW] = {"clients_slow", "Clients cut off for not reading what they are sent."},
+	[PACKETS_IN] = {"packets_in", "Packets received from clients."},
+	[BYTES_IN] = {"bytes_in", "Their bytes."},
+	[PACKETS_OUT] = {"packets_out", "Packets queued for clients."},
+	[BYTES_OUT] = {"bytes_out", "Their bytes."},
+	[DROP_UNKNOWN] = {"dropped_unknown", "Packets to a key that is not here."},
+	[DROP_FULL] = {"dropped_full", "Packets dropped because their receiver reads too slowly: the oldest first."},
+	[DISCO] = {"disco", "Packets queued that are path discovery."},
+	[FORWARDED_IN] = {"forwarded_in", "Packets received from other servers of the mesh."},
+	[FORWARDED_OUT] = {"forwarded_out", "Packets sent to other servers of the mesh."},
+	[PEER_GONE] = {"peer_gone", "PeerGone frames sent."},
+	[NOT_HERE] = {"not_here", "Of these, answers to a packet for a key that is not here."},
+	[PINGS] = {"pings", "Pings answered."},
+	[UNKNOWN_FRAMES] = {"unknown_frames", "Frames of a type that is not the server's, skipped."},
+	[NO_DESCRIPTORS] = {"no_descriptors", "Connections refused because the process has no descriptors left."},
+	[THROTTLED] = {"throttled", "Times that a client had used up its rate."},
+	[CERTIFICATES] = {"certificates", "Certificates loaded anew while running."},
+	[CERTIFICATES_BAD] = {"certificates_bad", "Certificate files that were no use: the old ones stay."},
+	{0},
+};
+
+static const struct tr_class relay_class = {
+	.name = "derp-relay",
+	.summary = "DERP relay for clients that find no direct path",
+	.flags = TR_CLASS_SERVICE,
+	.options = relay_options,
+	.options_size = sizeof(struct options),
+	.counters = relay_counters,
+	.create = relay_create,
+	.reconfigure = relay_reconfigure,
+	.stop = relay_stop,
+	.worker_fini = relay_worker_fini,
+	.destroy = relay_destroy,
+	.check = relay_check,
+	.show = relay_show,
+	.service_init = relay_service_init,
+};
+
+static const struct tr_class *const classes[] = {&relay_class, NULL};
+
+TR_PLUGIN(.name = "derp", .version = TR_VERSION, .summary = "Relay for WireGuard packets over TLS", .classes = classes);
