@@ -17,6 +17,7 @@ struct options {
 	struct tr_secret private_key, mesh_key;
 	uint32_t clients;
 	struct tr_list allow; /* struct tr_key */
+	struct tr_list mesh_with; /* const char * */
 	uint64_t rate, write_timeout;
 };
 
@@ -79,11 +80,11 @@ relay_destroy(void *self)
 		if (r->listener[i].fd >= 0)
 			close(r->listener[i].fd);
 	SSL_CTX_free(r->tls);
+	SSL_CTX_free(r->tls_out);
 	chunk_pool_fini(&r->chunks);
 	wire_fini(&r->wire);
 	pthread_mutex_destroy(&r->lock);
-	sodium_memzero(r->secret, sizeof(r->secret));
-	sodium_memzero(r->mesh_key, sizeof(r->mesh_key));
+	sodium_memzero(&r->self, sizeof(r->self));
 	free(r);
 }
 
@@ -112,13 +113,18 @@ relay_create(struct tr_instance *instance, const struct tr_host *host, const voi
 	pthread_mutex_init(&r->lock, NULL);
 	init_lists(r);
 	registry_init(&r->registry);
-	memcpy(r->secret, o->private_key.b, 32);
-	memcpy(r->mesh_key, o->mesh_key.b, 32);
-	r->has_mesh_key = !sodium_is_zero(r->mesh_key, 32);
+	memcpy(r->self.secret, o->private_key.b, 32);
+	memcpy(r->self.mesh_key, o->mesh_key.b, 32);
+	r->self.has_mesh_key = !sodium_is_zero(r->self.mesh_key, 32);
 	r->identity = (struct tls_identity){.hostname = o->hostname, .certificate = o->certificate, .key = o->certificate_key};
-	host->crypto->public_key(r->identity.public_key, r->secret);
+	host->crypto->public_key(r->self.public_key, r->self.secret);
+	memcpy(r->identity.public_key, r->self.public_key, 32);
 	relay_reconfigure(r, options);
-	if (!wire_init(&r->wire)) {
+	const char *const *with = o->mesh_with.items;
+	for (uint32_t i = 0; i < o->mesh_with.n; i++) /* check() has seen them */
+		mesh_parse(&r->neighbour[r->n_neighbours++].target, with[i]);
+	r->tls_out = tls_client();
+	if (!wire_init(&r->wire) || r->tls_out == NULL) {
 		host->fail(instance, "out of memory");
 		relay_destroy(r);
 		return NULL;
@@ -172,10 +178,19 @@ static bool
 relay_check(const void *options, char *text, size_t size)
 {
 	const struct options *o = options;
-	if ((o->certificate == NULL) == (o->certificate_key == NULL))
-		return true;
-	snprintf(text, size, "`certificate` and `certificate_key` go together");
-	return false;
+	const char *const *with = o->mesh_with.items;
+	struct dial_target unused;
+	if ((o->certificate == NULL) != (o->certificate_key == NULL)) {
+		snprintf(text, size, "`certificate` and `certificate_key` go together");
+		return false;
+	}
+	for (uint32_t i = 0; i < o->mesh_with.n; i++) {
+		if (mesh_parse(&unused, with[i]))
+			continue;
+		snprintf(text, size, "`mesh_with`: `%.80s`: expected HOST@ADDRESS:PORT", with[i]);
+		return false;
+	}
+	return true;
 }
 
 static void
@@ -193,7 +208,7 @@ relay_show(void *self, struct tr_show *out)
 	out->uint(out, "certificate_ends", not_after > 0 ? (uint64_t)not_after : 0);
 	out->uint(out, "connections", atomic_load_explicit(&r->n_sessions, memory_order_relaxed));
 	out->uint(out, "clients", atomic_load_explicit(&r->n_clients, memory_order_relaxed));
-	out->flag(out, "mesh", r->has_mesh_key);
+	out->flag(out, "mesh", r->self.has_mesh_key);
 }
 
 /* ---- Tables ---- */
@@ -218,6 +233,8 @@ static const struct tr_option relay_options[] = {
 		.doc = "Node keys of clients that are admitted."},
 	{.key = "mesh_key", .type = TR_OPT_SECRET, .change = TR_RECREATE, AT(mesh_key),
 		.doc = "Shared by the servers of a region (`derper -mesh-psk-file` has the same 32 bytes in hexadecimal)."},
+	{.key = "mesh_with", .type = TR_OPT_STRING, .change = TR_RECREATE, .flags = TR_OPT_LIST, .max = MESH_MAX, AT(mesh_with),
+		.doc = "The other servers of the region, each as HOST@ADDRESS:PORT; their certificates must be for HOST."},
 	{.key = "rate", .type = TR_OPT_UINT, .unit = TR_UNIT_BYTES, .change = TR_LIVE, .min = 0, .max = 1ull << 40, .def = "0",
 		AT(rate), .doc = "Bytes a second that one client may send; beyond it its connection is read more slowly. 0: no limit."},
 	{.key = "write_timeout", .type = TR_OPT_UINT, .unit = TR_UNIT_MS, .change = TR_LIVE, .min = 0, .max = 600000, .def = "2s",

@@ -41,12 +41,11 @@ not_here(struct session *s, const uint8_t key[32], const uint8_t *packet, uint32
 	relay_count(s->relay, NOT_HERE, 1);
 }
 
-/* The local connection that packets for the key go to; remembers that `source` reaches it. */
+/* The local connection that packets for a key go to; remembers that `source` reaches it. */
 static struct session *
-find_target(struct session *s, struct party *source, const uint8_t key[32])
+find_target(struct session *s, struct party *source, const struct party *p)
 {
 	struct registry *g = &s->relay->registry;
-	const struct party *p = registry_find(g, key);
 	struct member *m = p ? TAILQ_FIRST(&p->members) : NULL;
 	if (m != NULL && source != NULL)
 		registry_reached(g, source, m);
@@ -62,13 +61,14 @@ relay_packet(struct session *s, const struct frame *f)
 	relay_count(r, PACKETS_IN, 1);
 	relay_count(r, BYTES_IN, len);
 	if (s->epoch != r->registry.epoch || memcmp(s->to_key, f->body, FRAME_KEY) != 0) {
-		s->to = find_target(s, s->member.party, f->body);
+		s->far = registry_find(&r->registry, f->body);
+		s->to = find_target(s, s->member.party, s->far);
 		memcpy(s->to_key, f->body, FRAME_KEY);
 		s->epoch = r->registry.epoch;
 	}
 	if (s->to != NULL)
 		session_packet(s->to, s->member.party->key, packet, len);
-	else
+	else if (s->far == NULL || !mesh_forward(r, s->far, s->member.party->key, packet, len))
 		not_here(s, f->body, packet, len);
 }
 
@@ -81,7 +81,8 @@ take_forwarded(struct session *s, const struct frame *f)
 	if (!s->mesh)
 		return false;
 	relay_count(s->relay, FORWARDED_IN, 1);
-	struct session *to = find_target(s, registry_find(&s->relay->registry, f->body), f->body + FRAME_KEY);
+	const struct registry *g = &s->relay->registry;
+	struct session *to = find_target(s, registry_find(g, f->body), registry_find(g, f->body + FRAME_KEY));
 	if (to != NULL)
 		session_packet(to, f->body, packet, len);
 	else
@@ -153,8 +154,8 @@ session_act(struct session *s, const struct frame *f)
 	}
 }
 
-static void
-tell_gone(void *arg, struct member *target, const uint8_t key[32])
+void
+relay_tell_gone(void *arg, struct member *target, const uint8_t key[32])
 {
 	(void)arg;
 	struct session *to = session_of(target);
@@ -172,5 +173,5 @@ session_left(struct session *s)
 		TAILQ_FOREACH(w, &r->watchers, watchers)
 			send_gone(w, p->key, FRAME_GONE_DISCONNECTED);
 	if (registry_empty(p))
-		registry_bury(&r->registry, p, tell_gone, NULL);
+		registry_bury(&r->registry, p, relay_tell_gone, NULL);
 }

@@ -53,6 +53,7 @@ turn(void *self, void *unused)
 		s->on_dirty = false;
 		session_flush(s);
 	}
+	mesh_flush(r);
 	bury_dying(r);
 	r->turn_at = r->host->now(r->instance);
 }
@@ -300,6 +301,7 @@ relay_open(struct relay *r, struct tr_node *node)
 		if (l->watch == NULL)
 			r->host->log(r->instance, TR_LOG_ERROR, "listen: %s", strerror(errno));
 	}
+	mesh_open(r);
 }
 
 static void
@@ -333,6 +335,7 @@ relay_close(struct relay *r)
 	}
 	close_watch(r, &r->second);
 	close_watch(r, &r->throttle);
+	mesh_close(r);
 	kill_all(r);
 	if (r->spare_fd >= 0)
 		close(r->spare_fd);

@@ -2,6 +2,7 @@
 /* The relay: what an instance's threads share. Control configures, the service loop owns all connections. */
 #pragma once
 
+#include "mesh.h"
 #include "registry.h"
 #include "session.h"
 #include "stream.h"
@@ -64,8 +65,9 @@ struct relay {
 	struct tr_instance *instance;
 	const struct tr_host *host;
 	struct tls_identity identity;
-	uint8_t secret[32], mesh_key[32];
-	bool has_mesh_key;
+	struct dial_self self; /* its keys; the mesh key is also what neighbours that dial must have */
+	struct neighbour neighbour[MESH_MAX];
+	unsigned n_neighbours;
 	atomic_bool stopping;
 	pthread_mutex_t lock; /* of the next three: control and the service loop */
 	struct settings settings;
@@ -75,7 +77,7 @@ struct relay {
 
 	/* The service loop's. */
 	struct tr_node *node; /* for its counters; until worker_fini() */
-	SSL_CTX *tls;
+	SSL_CTX *tls, *tls_out; /* tls_out: towards neighbours */
 	uint64_t files_seen, tls_made; /* what the certificate files were; ns */
 	struct listener listener[LISTEN_MAX];
 	unsigned n_listeners;
@@ -102,5 +104,6 @@ void relay_open(struct relay *r, struct tr_node *node);
 void relay_close(struct relay *r); /* again: nothing */
 void relay_count(struct relay *r, enum relay_count what, uint64_t n);
 void relay_turn_soon(struct relay *r); /* flush what is dirty and bury the dying before the loop sleeps */
+void relay_tell_gone(void *arg, struct member *target, const uint8_t key[32]); /* frames.c: PeerGone for who had its packets */
 bool relay_admits(struct relay *r, const uint8_t key[32]);
 void relay_throttle(struct relay *r); /* a session waits for tokens */

@@ -46,6 +46,12 @@ next_queue(struct session *s)
 	return s->packets.head != NULL ? &s->packets : NULL;
 }
 
+static bool
+write_out(struct session *s, const uint8_t *data, size_t len)
+{
+	return s->websocket ? websocket_write(s->websocket, data, len) : stream_write(&s->stream, data, len);
+}
+
 void
 session_flush(struct session *s)
 {
@@ -55,7 +61,7 @@ session_flush(struct session *s)
 		return;
 	while (!stream_blocked(&s->stream) && (q = next_queue(s)) != NULL) {
 		const struct chunk *c = q->head;
-		if (!stream_write(&s->stream, c->data + c->begin, c->end - c->begin)) {
+		if (!write_out(s, c->data + c->begin, c->end - c->begin)) {
 			session_kill(s);
 			return;
 		}
@@ -172,12 +178,20 @@ take_head(struct session *s, const uint8_t *data, size_t len)
 		answer(s, text, head_answer(text, &h), h.keep_alive);
 		return (ssize_t)h.size;
 	}
+	const bool websocket = h.upgrade == HEAD_UPGRADE_WEBSOCKET && h.protocol_derp;
 	s->not_ideal = h.not_ideal;
-	if (!h.fast_start || (h.upgrade == HEAD_UPGRADE_WEBSOCKET && h.protocol_derp))
+	if (!h.fast_start || websocket)
 		send_raw(s, text, head_upgrade(text, &h, s->relay->identity.public_key, &refused));
 	s->closing = refused;
-	if (!refused)
-		start_frames(s);
+	if (refused)
+		return (ssize_t)h.size;
+	if (websocket) {
+		session_flush(s); /* the last that is no message */
+		s->websocket = websocket_new(&s->stream);
+		if (s->websocket == NULL)
+			return -1;
+	}
+	start_frames(s);
 	return (ssize_t)h.size;
 }
 
@@ -238,10 +252,10 @@ take_hello(struct session *s, const struct frame *f)
 	struct info_client info = {0};
 	uint8_t shared[32];
 	bool good = false;
-	if (!info_shared(shared, INFO_CLIENT_KEY(f->body), r->secret) || !info_open_client(&info, f->body, f->len, shared)) {
+	if (!info_shared(shared, INFO_CLIENT_KEY(f->body), r->self.secret) || !info_open_client(&info, f->body, f->len, shared)) {
 		relay_count(r, CLIENTS_BAD, 1);
 	} else {
-		s->mesh = info.has_mesh_key && r->has_mesh_key && sodium_memcmp(info.mesh_key, r->mesh_key, 32) == 0;
+		s->mesh = info.has_mesh_key && r->self.has_mesh_key && sodium_memcmp(info.mesh_key, r->self.mesh_key, 32) == 0;
 		if (!s->mesh && !relay_admits(r, info.key))
 			relay_count(r, CLIENTS_REFUSED, 1);
 		else
@@ -350,7 +364,9 @@ take_all(struct session *s)
 	s->rest = NULL;
 	s->rest_len = 0;
 	do {
-		n = stream_read(&s->stream, r->wire.plain + have, WIRE_PLAIN - have);
+		uint8_t *to = r->wire.plain + have;
+		const size_t room = WIRE_PLAIN - have;
+		n = s->websocket ? websocket_read(s->websocket, to, room) : stream_read(&s->stream, to, room);
 		if (r->wire.out_len > 0 && !stream_push(&s->stream))
 			return false;
 		have += n > 0 ? (size_t)n : 0;
@@ -458,6 +474,7 @@ session_free(struct session *s)
 		atomic_fetch_sub_explicit(&r->n_clients, 1, memory_order_relaxed);
 		relay_count(r, CLIENTS_GONE, 1);
 	}
+	websocket_free(s->websocket);
 	queue_clear(&s->control, &r->chunks);
 	queue_clear(&s->disco, &r->chunks);
 	queue_clear(&s->packets, &r->chunks);

@@ -7,6 +7,7 @@
 #include "queue.h"
 #include "registry.h"
 #include "stream.h"
+#include "websocket.h"
 
 struct relay;
 
@@ -32,6 +33,8 @@ struct session {
 	uint64_t epoch;    /* of the registry when `to` was found for `to_key` */
 	uint8_t to_key[32];
 	struct session *to;
+	const struct party *far; /* of whom `to` is a connection, or who may be a neighbour's */
+	struct websocket *websocket; /* NULL: frames are TLS's payload */
 	uint32_t skip;     /* bytes of a frame that is none of ours */
 	uint32_t rest_len;
 	uint8_t *rest;     /* the beginning of a frame or head; NULL: none */

@@ -2,7 +2,7 @@
 
 // Command derpcheck drives a DERP relay with Tailscale's own client library and says what holds, one line each.
 //
-//	derpcheck -addr 127.0.0.1:8443 -host relay.test [-pin sha256-raw:HEX] [-mesh HEXFILE] [-via HOST:PORT] SET…
+//	derpcheck -addr [NAME@]127.0.0.1:8443 -host relay.test [-pin sha256-raw:HEX] [-mesh HEXFILE] [-via [NAME@]ADDRESS:PORT] SET…
 //
 // -pin: verify the certificate by that pin; else not at all. -via: a second relay of the mesh. Keys of clients are made
 // from small numbers, so that a relay can be told to admit some of them: see `derpcheck keys N`.
@@ -16,6 +16,8 @@ import (
 	"encoding/binary"
 	"flag"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/netip"
 	"os"
@@ -55,9 +57,13 @@ type client struct {
 }
 
 func region(addr string) *tailcfg.DERPRegion {
+	name := *host
+	if before, after, ok := strings.Cut(addr, "@"); ok {
+		name, addr = before, after
+	}
 	h, p, _ := net.SplitHostPort(addr)
 	port, _ := strconv.Atoi(p)
-	n := &tailcfg.DERPNode{Name: "1a", RegionID: 1, HostName: *host, DERPPort: port, CertName: *pin, InsecureForTests: *pin == "",
+	n := &tailcfg.DERPNode{Name: "1a", RegionID: 1, HostName: name, DERPPort: port, CertName: *pin, InsecureForTests: *pin == "",
 		IPv4: "none", IPv6: "none"}
 	if ip := netip.MustParseAddr(h); ip.Is4() {
 		n.IPv4 = h
@@ -261,6 +267,18 @@ var sets = map[string][]struct {
 		}},
 	},
 	"alive": {{"a packet arrives", func() { delivers(join(1, *addr), join(2, *addr), random(100)) }}},
+	"websocket": {
+		{"over WebSocket, packets of 0 to 32000 bytes", func() {
+			a, b := join(1, *addr), join(2, *addr)
+			for _, n := range []int{0, 1, 148, 1300, 4091, 16347, 16348, 32000} {
+				delivers(a, b, random(n))
+				delivers(b, a, random(n))
+			}
+			want := [8]byte{9, 8, 7}
+			check(a.SendPing(want))
+			must(wait(a, 3*time.Second, func(p derp.PongMessage) bool { return p == derp.PongMessage(want) }) != nil, "no pong")
+		}},
+	},
 	"admission": {
 		{"an admitted key enters", func() { a, b := join(1, *addr), join(2, *addr); delivers(a, b, random(100)) }},
 		{"another does not", func() {
@@ -370,6 +388,7 @@ func run(text string, fn func()) (ok bool) {
 
 func main() {
 	flag.Parse()
+	log.SetOutput(io.Discard) // the library's
 	if flag.Arg(0) == "keys" { // public keys of clients 1 to N, base64
 		n, _ := strconv.Atoi(flag.Arg(1))
 		for i := 1; i <= n; i++ {
