@@ -35,7 +35,8 @@ struct tr_instance {
 	struct instance_worker *w;     /* per worker, then one for the service loop */
 	uint32_t jobs;                 /* outstanding; atomic */
 	uint64_t activity;             /* jobs and posts so far; atomic */
-	bool started, kept;
+	bool started;
+	bool live; /* published to the threads once; before, only control has it */
 	char failure[256];             /* last host->fail() */
 };
 

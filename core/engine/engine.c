@@ -16,7 +16,7 @@ struct apply {
 	struct engine *e;
 	struct generation *next, *old;
 	enum fate *fate;
-	enum { PREFLIGHT, SWAP, FENCE, SERVICE_FINI, GRACE } step;
+	enum { PREFLIGHT, SWAP, QUIET, LAST_CALLS, QUIET_AGAIN, FORGOTTEN, GRACE } step;
 	struct loop_watch *timer;
 	pthread_t thread; /* preflight */
 	char **spec;      /* what it runs */
@@ -24,9 +24,8 @@ struct apply {
 	char error[512];  /* written by the preflight thread, read after the post */
 	struct tr_instance **gone; /* retired instances */
 	unsigned n_gone;
-	uint32_t fences, posted; /* fences that came back (atomic), and all that were posted */
-	uint64_t activity;       /* of what is gone, when the fences were raised */
-	bool raised, services_done, grace;
+	struct quiet quiet;
+	bool grace;
 	void (*done)(void *arg, const char *error);
 	void *arg;
 };
@@ -53,6 +52,7 @@ apply_free(struct apply *a)
 	free(a->spec);
 	free(a->fate);
 	free(a->gone);
+	quiet_fini(&a->quiet);
 	free(a);
 }
 
@@ -73,10 +73,8 @@ finish(struct apply *a, const char *error)
 		engine_rewire(e);
 }
 
-/* ---- Peer events to the owner workers ---- */
-
-static struct tr_instance *
-instance_of_table(struct engine *e, const struct netmap_table *t)
+struct tr_instance *
+engine_of_table(struct engine *e, const struct netmap_table *t)
 {
 	for (unsigned k = 0; e->apply && k < e->apply->n_gone; k++)
 		if (e->apply->gone[k]->table == t && !e->apply->gone[k]->slot->current)
@@ -85,55 +83,6 @@ instance_of_table(struct engine *e, const struct netmap_table *t)
 		if (e->slot[k] && e->slot[k]->current && e->slot[k]->current->table == t)
 			return e->slot[k]->current;
 	return NULL;
-}
-
-void
-engine_peer_event(void *arg, struct netmap_table *t, enum tr_peer_event ev, uint32_t peer)
-{
-	struct engine *e = arg;
-	struct tr_instance *i = instance_of_table(e, t);
-	if (!i || !i->class_->peer) {
-		if (ev == TR_PEER_REMOVED)
-			netmap_released(peer);
-		return;
-	}
-	if (e->n_backlog == e->backlog_size) {
-		unsigned size = e->backlog_size ? e->backlog_size * 2 : 1024;
-		struct peer_event *v = realloc(e->backlog, size * sizeof(*v));
-		if (!v) {
-			log_error("engine", "no memory: a peer's change was not delivered");
-			return;
-		}
-		e->backlog = v;
-		e->backlog_size = size;
-	}
-	e->backlog[e->n_backlog++] = (struct peer_event){i, peer, ev};
-	engine_flush_events(e);
-}
-
-void
-engine_peer_retired(void *arg, uint32_t peer)
-{
-	struct engine *e = arg;
-	for (unsigned k = 0; k < MAX_SLOTS; k++)
-		if (e->slot[k])
-			blocks_zero_peer(e->slot[k], peer);
-}
-
-unsigned
-engine_flush_events(struct engine *e)
-{
-	if (e->apply && e->apply->step == SWAP)
-		return e->n_backlog - e->backlog_head; /* the owners may not run the peers' instance yet */
-	while (e->backlog_head < e->n_backlog) {
-		const struct peer_event *p = &e->backlog[e->backlog_head];
-		struct inbox_entry entry = {.kind = INBOX_PEER, .peer = p->peer, .instance = p->instance, .arg = p->event};
-		if (worker_post(&e->worker[p->peer % e->workers], &entry) != 0)
-			return e->n_backlog - e->backlog_head;
-		e->backlog_head++;
-	}
-	e->backlog_head = e->n_backlog = 0;
-	return 0;
 }
 
 /* ---- What becomes of each instance ---- */
@@ -167,6 +116,7 @@ build(struct apply *a)
 	struct generation *g = a->next;
 	const struct plan *p = g->plan->plan;
 	char why[256];
+	e->building = true;
 	for (unsigned k = 0; k < p->n_instances; k++) {
 		struct slot *s = slot_get(e, p->instance[k].name);
 		if (a->fate[k] != FATE_CREATE) {
@@ -199,6 +149,7 @@ unbuild(struct apply *a)
 		struct tr_instance *i = a->next->instance[k];
 		if (a->fate[k] != FATE_CREATE || !i)
 			continue;
+		backlog_forget(e, i);
 		instance_stop(i);
 		instance_destroy(i);
 	}
@@ -206,6 +157,8 @@ unbuild(struct apply *a)
 		if (e->slot[s] && !e->slot[s]->current)
 			slot_release(e->slot[s]);
 	generation_free(e, a->next);
+	e->building = false;
+	backlog_flush(e);
 }
 
 /* ---- Swapping and retiring ---- */
@@ -229,6 +182,22 @@ list_gone(struct apply *a)
 		a->next->instance[k]->slot->current = a->next->instance[k];
 }
 
+/* Every thread's lane lies ready before the number that lets the first of them take it: see thread_take_lane(). */
+static void
+publish(struct apply *a)
+{
+	struct engine *e = a->e;
+	for (unsigned t = 0; t < e->threads; t++) {
+		a->next->lane[t]->before = a->old ? a->old->lane[t] : NULL;
+		engine_thread(e, t)->next = a->next->lane[t];
+	}
+	for (unsigned k = 0; k < a->next->n_instances; k++)
+		a->next->instance[k]->live = true;
+	__atomic_store_n(&e->published, a->next->number, __ATOMIC_RELEASE);
+	e->building = false;
+	backlog_flush(e);
+}
+
 static void
 swap(struct apply *a)
 {
@@ -238,79 +207,24 @@ swap(struct apply *a)
 	list_gone(a);
 	a->old = e->current;
 	e->current = a->next;
-	if (!a->old && !e->closing) /* the first packet must find names and peers; their events wait for the swap */
+	if (!a->old && !e->closing) /* the first packet must find names and peers */
 		netmap_provider(a->next->plan->plan);
 	for (unsigned k = 0; k < a->next->n_instances; k++)
 		if (a->fate[k] == FATE_RECONFIGURE)
 			instance_reconfigure(a->next->instance[k], a->next->plan, k);
-	for (unsigned w = 0; w < e->workers; w++) {
-		e->worker[w].next_number = a->next->number;
-		__atomic_store_n(&e->worker[w].next, a->next->lane[w], __ATOMIC_RELEASE);
-	}
-	for (unsigned s = 0; s < e->services; s++)
-		service_switch(&e->service[s], a->next->lane[e->workers + s], a->next->number);
+	publish(a);
 }
 
 static bool
 swapped(const struct apply *a)
 {
-	const struct engine *e = a->e;
-	for (unsigned w = 0; w < e->workers; w++)
-		if (__atomic_load_n(&e->worker[w].switched, __ATOMIC_ACQUIRE) != a->next->number)
-			return false;
+	struct engine *e = a->e;
 	for (unsigned s = 0; s < e->services; s++)
-		if (__atomic_load_n(&e->service[s].switched, __ATOMIC_ACQUIRE) != a->next->number)
+		service_kick(&e->service[s]);
+	for (unsigned t = 0; t < e->threads; t++)
+		if (__atomic_load_n(&engine_thread(e, t)->switched, __ATOMIC_ACQUIRE) != a->next->number)
 			return false;
 	return true;
-}
-
-static void
-fence_loop(void *fences, void *unused)
-{
-	(void)unused;
-	__atomic_add_fetch((uint32_t *)fences, 1, __ATOMIC_RELEASE);
-}
-
-/* Posts and jobs so far of the instances that are gone. */
-static uint64_t
-activity(const struct apply *a)
-{
-	uint64_t sum = 0;
-	for (unsigned k = 0; k < a->n_gone; k++)
-		sum += __atomic_load_n(&a->gone[k]->activity, __ATOMIC_ACQUIRE);
-	return sum;
-}
-
-/* Everything posted so far, to any thread, has run when all fences have come back. If what is gone has posted nothing more
- * meanwhile, nothing of it runs any more. */
-static void
-raise_fences(struct apply *a)
-{
-	struct engine *e = a->e;
-	struct inbox_entry entry = {.kind = INBOX_FENCE, .arg = (uintptr_t)&a->fences};
-	unsigned before = a->posted;
-	a->activity = activity(a);
-	for (unsigned w = 0; w < e->workers; w++)
-		a->posted += worker_post(&e->worker[w], &entry) == 0;
-	for (unsigned s = 0; s < e->services; s++)
-		a->posted += loop_post(e->service[s].loop, fence_loop, &a->fences, NULL) == 0;
-	a->posted += loop_post(e->control, fence_loop, &a->fences, NULL) == 0;
-	a->raised = a->posted - before == e->threads + 1u; /* else again in the next step */
-}
-
-static bool
-fences_back(const struct apply *a)
-{
-	return __atomic_load_n(&a->fences, __ATOMIC_ACQUIRE) == a->posted;
-}
-
-static bool
-jobs_out(const struct apply *a)
-{
-	for (unsigned k = 0; k < a->n_gone; k++)
-		if (__atomic_load_n(&a->gone[k]->jobs, __ATOMIC_ACQUIRE))
-			return true;
-	return false;
 }
 
 static void
@@ -320,7 +234,9 @@ after_swap(struct apply *a)
 		netmap_provider(a->next->plan->plan);
 	for (unsigned k = 0; k < a->n_gone; k++)
 		instance_stop(a->gone[k]);
-	a->step = FENCE;
+	a->quiet = (struct quiet){.e = a->e, .gone = a->gone, .n_gone = a->n_gone};
+	quiet_begin(&a->quiet);
+	a->step = QUIET;
 }
 
 /* On the service loop: the last callback there of an instance that has a service gate. */
@@ -338,48 +254,34 @@ service_fini(void *instance, void *fences)
 	__atomic_add_fetch((uint32_t *)fences, 1, __ATOMIC_RELEASE);
 }
 
-/* An inbox that is full is tried again. */
-static void
-step_services(struct apply *a)
+/* Posts the last callbacks, one round after the other until no inbox was full. True: all have run. */
+static bool
+services_done(struct apply *a)
 {
 	bool left = false;
-	if (!fences_back(a))
-		return;
+	if (__atomic_load_n(&a->quiet.fences, __ATOMIC_ACQUIRE) != a->quiet.posted)
+		return false;
 	for (unsigned k = 0; k < a->n_gone; k++) {
 		if (!a->gone[k]->w[a->e->workers].own)
 			continue;
 		left = true;
-		a->posted += loop_post(instance_service(a->gone[k])->loop, service_fini, a->gone[k], &a->fences) == 0;
+		a->quiet.posted += loop_post(instance_service(a->gone[k])->loop, service_fini, a->gone[k], &a->quiet.fences) == 0;
 	}
-	if (left)
-		return;
-	a->services_done = true;
-	a->raised = false;
-	a->step = FENCE;
+	return !left;
+}
+
+/* Nobody needs the lanes before the present ones any more. */
+static void
+forget_before(struct apply *a)
+{
+	for (unsigned t = 0; t < a->e->threads; t++)
+		__atomic_store_n(&a->next->lane[t]->before, NULL, __ATOMIC_RELAXED);
 }
 
 static void
 grace_over(void *arg)
 {
 	((struct apply *)arg)->grace = true;
-}
-
-/* Twice: before the service loops' last callbacks, and after them. */
-static void
-step_fence(struct apply *a)
-{
-	if (!fences_back(a))
-		return;
-	if (engine_flush_events(a->e) || jobs_out(a)) {
-		a->raised = false;
-	} else if (!a->raised || activity(a) != a->activity) {
-		raise_fences(a);
-	} else if (!a->services_done) {
-		a->step = SERVICE_FINI;
-	} else {
-		a->step = GRACE;
-		rcu_defer(grace_over, a);
-	}
 }
 
 static void
@@ -409,11 +311,29 @@ step(void *arg)
 		if (swapped(a))
 			after_swap(a);
 		return;
-	case FENCE:
-		step_fence(a);
+	case QUIET:
+		if (a->n_gone && !quiet_step(&a->quiet))
+			return;
+		a->step = LAST_CALLS;
 		return;
-	case SERVICE_FINI:
-		step_services(a);
+	case LAST_CALLS:
+		if (!services_done(a))
+			return;
+		quiet_begin(&a->quiet);
+		a->step = QUIET_AGAIN;
+		return;
+	case QUIET_AGAIN:
+		if (a->n_gone && !quiet_step(&a->quiet))
+			return;
+		forget_before(a);
+		quiet_begin(&a->quiet);
+		a->step = FORGOTTEN;
+		return;
+	case FORGOTTEN:
+		if (!quiet_fence(&a->quiet))
+			return;
+		rcu_defer(grace_over, a);
+		a->step = GRACE;
 		return;
 	case GRACE:
 		rcu_poll();

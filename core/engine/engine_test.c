@@ -3,10 +3,12 @@
  * The engine without EAL: four workers, sources that never stop, and a generation after the other under them: a stage
  * inserted and removed, a new build of a plugin, options changed. Nothing is lost, doubled or reordered.
  */
+#include "../control/management.h"
 #include "../control/rcu.h"
 #include "../sdk/pool.h"
 #include "private.h"
 
+#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -290,6 +292,56 @@ test_swaps_lose_nothing(void **state)
 	printf("%lu packets through %u applies, %u refused\n", (unsigned long)t.tx, applies, refused);
 }
 
+/* ---- A packet for what no generation has ---- */
+
+static void
+send_astray(struct tr_node *node, uint32_t peer, uint64_t slot)
+{
+	struct rte_mbuf *m = node->host->packet_new(node);
+	(void)peer;
+	assert_true(thread_push(graph_node(node)->graph->thread, 1, m, (uint32_t)slot << 8));
+}
+
+static void
+look_astray(void *arg)
+{
+	struct graph_totals t;
+	(void)arg;
+	engine_totals(engine, &t);
+	if (!t.drops)
+		return;
+	loop_watch_close(settling);
+	loop_stop(control);
+}
+
+static void
+begin_astray(void *a, void *b)
+{
+	struct tr_instance *st = engine_instance(engine, "st");
+	(void)a, (void)b;
+	st->engine->host.post_peer(st, WORKERS, send_astray, MAX_SLOTS - 1);
+	settling = loop_timer(control, 1, 1, look_astray, NULL);
+}
+
+static void
+test_gone_is_counted(void **state)
+{
+	struct graph_totals t;
+	struct json_show *out;
+	(void)state;
+	loop_post(control, begin_astray, NULL, NULL);
+	loop_run(control);
+	engine_totals(engine, &t);
+	assert_int_equal(t.drops, 1);
+	assert_int_equal(t.rx + t.created, t.tx + t.drops + t.held);
+	engine_show_drops(engine, json_show_begin(&out));
+	json_t *shown = json_show_end(out, NULL, 0), *d = json_array_get(json_object_get(shown, "drops"), 0);
+	assert_string_equal(json_string_value(json_object_get(d, "instance")), "(removed)");
+	assert_string_equal(json_string_value(json_object_get(d, "reason")), "gone");
+	assert_int_equal(json_integer_value(json_object_get(d, "packets")), 1);
+	json_decref(shown);
+}
+
 static void
 stop_control(void *arg)
 {
@@ -324,6 +376,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_swaps_lose_nothing),
+		cmocka_unit_test(test_gone_is_counted),
 		cmocka_unit_test(test_close),
 	};
 	char why[128];

@@ -139,7 +139,6 @@ struct lane *
 lane_new(struct engine *e, const struct generation *g, unsigned thread)
 {
 	struct builder b = {.e = e, .g = g, .thread = thread, .service = thread >= e->workers};
-	struct graph_thread *t = b.service ? &e->service[thread - e->workers].gt : &e->worker[thread].gt;
 	unsigned max = 0;
 	for (unsigned k = 0; k < g->n_instances; k++) {
 		max++;
@@ -149,7 +148,7 @@ lane_new(struct engine *e, const struct generation *g, unsigned thread)
 	b.lane = calloc(1, sizeof(*b.lane));
 	if (!b.lane)
 		return NULL;
-	b.lane->graph = graph_new(t, max, e->workers);
+	b.lane->graph = graph_new(&engine_thread(e, thread)->gt, max, e->workers);
 	if (!b.lane->graph || !add_nodes(&b) || !add_sources(&b)) {
 		lane_free(b.lane);
 		return NULL;

@@ -62,6 +62,8 @@ struct slot {
 /* ---- One thread's share of a generation ---- */
 struct lane {
 	struct graph *graph;
+	/* The same thread's lane of the generation before, while anything of that one may still run; control, atomic. */
+	struct lane *before;
 	struct graph_node *node[MAX_SLOTS][MAX_GATES]; /* by slot and slot's gate number */
 	struct graph_node *own[MAX_SLOTS];             /* for callbacks */
 	struct {
@@ -80,7 +82,7 @@ struct lane {
 struct instance_worker { /* one thread's share of an instance */
 	void *local;
 	uint64_t *count, *drops, *packets; /* class counters; drop reasons and the runner's; per in gate */
-	struct graph_node *own;            /* in the graph that the thread runs now; set by the thread itself */
+	struct graph_node *own;            /* in the graph that the thread runs, or ran last; set by the thread itself */
 	bool inited;
 };
 
@@ -111,18 +113,22 @@ struct ring_entry { /* 16 bytes */
 	uint64_t target;
 };
 
-struct worker {
+struct thread {
 	struct graph_thread gt; /* first */
 	struct engine *engine;
+	struct lane *lane;      /* the thread's */
+	struct lane *next;      /* control's, before it publishes the generation */
+	uint64_t switched;      /* number of the generation it runs; thread -> control; atomic */
+	uint64_t gone;          /* packets dropped because what they were sent to is gone; thread writes, control reads */
+	struct rte_ring *in[MAX_THREADS]; /* from each other thread */
+};
+
+struct worker {
+	struct thread t; /* first */
 	pthread_t thread;
 	bool running;
 	int cpu;
 	int reader; /* rcu */
-	struct lane *lane;      /* the worker's */
-	struct lane *next;      /* control -> worker; atomic */
-	uint64_t switched;      /* number of the generation it runs; worker -> control; atomic */
-	uint64_t next_number;   /* goes with `next` */
-	struct rte_ring *in[MAX_THREADS]; /* from each other thread */
 	struct rte_ring *inbox;
 	struct rte_ring *jobs_done;
 	struct tr_job **job_free;
@@ -136,22 +142,19 @@ struct worker {
 } __attribute__((aligned(64)));
 
 struct service {
-	struct graph_thread gt; /* first */
-	struct engine *engine;
+	struct thread t; /* first */
 	struct loop *loop;
-	struct lane *lane;
-	uint64_t switched;
-	struct rte_ring *in[MAX_THREADS];
 	uint32_t drain_posted; /* atomic: a drain is on its way through the loop's inbox */
 	void *aead;
 };
 
 struct jobs;
 
-struct peer_event { /* waits for room in a worker's inbox */
-	struct tr_instance *instance;
-	uint32_t peer;
-	enum tr_peer_event event;
+struct backlog_entry { /* a post that waits for room in an inbox, or for its instance's first generation */
+	struct inbox_entry to_worker;
+	loop_fn *fn; /* not NULL: to this loop instead */
+	struct loop *loop;
+	void *arg;
 };
 
 struct apply; /* engine.c */
@@ -169,14 +172,16 @@ struct engine {
 	struct service *service; /* [services] */
 	struct jobs *jobs;
 	bool stop;               /* atomic */
+	uint64_t published;      /* atomic: the generation whose lanes the threads are to run */
 	struct slot *slot[MAX_SLOTS];
 	struct generation *current;
 	uint64_t generation;
 	struct apply *apply;
 	struct catalogue catalogue;
 	struct graph_thread graveyard; /* counts what retired nodes drop */
-	struct peer_event *backlog;
+	struct backlog_entry *backlog;
 	unsigned n_backlog, backlog_size, backlog_head;
+	bool building; /* the backlog waits: it may hold posts of instances that no thread knows yet */
 	struct loop_watch *tick;
 	/* Tracing. */
 	struct rte_ring *traces;
@@ -212,13 +217,36 @@ void lane_free(struct lane *l);
 /* host.c */
 void host_init(struct engine *e);
 
-/* engine.c */
+/* backlog.c */
 void engine_peer_event(void *arg, struct netmap_table *t, enum tr_peer_event ev, uint32_t peer);
 void engine_peer_retired(void *arg, uint32_t peer); /* its id is free now: blocks are zeroed */
-unsigned engine_flush_events(struct engine *e); /* returns how many still wait */
+int backlog_add(struct engine *e, const struct backlog_entry *entry);
+void backlog_forget(struct engine *e, const struct tr_instance *i); /* it never ran */
+unsigned backlog_flush(struct engine *e); /* returns how many still wait */
+
+/* quiet.c: finds out that nothing of some instances runs, or is on its way to run, on any thread. */
+struct quiet {
+	struct engine *e;
+	struct tr_instance *const *gone;
+	unsigned n_gone;
+	unsigned rounds;         /* begun in a row without a sign of life */
+	uint64_t activity;       /* when the first of them began */
+	uint32_t fences, posted; /* fences that came back (atomic), and all that were posted */
+	uint32_t *seen;          /* [threads * threads] ends of the rings when the round began */
+};
+void quiet_begin(struct quiet *q);
+bool quiet_step(struct quiet *q); /* now and then, until it is true */
+bool quiet_fence(struct quiet *q); /* a single round, begun by the first call; true when it is over */
+void quiet_fini(struct quiet *q);
+
+/* engine.c */
+struct tr_instance *engine_of_table(struct engine *e, const struct netmap_table *t); /* whose peers these are */
 void engine_rewire(struct engine *e);
 struct tr_instance *const *engine_gone(const struct engine *e, unsigned *n); /* being retired: they still count */
 void engine_drop_generation(struct engine *e); /* after the threads have ended */
+
+/* stats.c */
+uint64_t engine_packets_in(const struct tr_instance *i); /* by all its in gates on all threads */
 
 /* trace.c */
 uint8_t trace_id(struct graph_thread *t);
@@ -264,14 +292,19 @@ ring_idle(const struct rte_ring *r)
 {
 	return __atomic_load_n(&r->prod.tail, __ATOMIC_ACQUIRE) == __atomic_load_n(&r->cons.tail, __ATOMIC_RELAXED);
 }
+static inline struct thread *
+engine_thread(struct engine *e, unsigned id)
+{
+	return id < e->workers ? &e->worker[id].t : &e->service[id - e->workers].t;
+}
 bool thread_push(struct graph_thread *t, uint16_t to, struct rte_mbuf *pkt, uint32_t target);
-unsigned thread_drain(struct engine *e, struct rte_ring *const *in, struct lane *lane, struct graph_thread *gt);
+unsigned thread_drain(struct thread *t);
+void thread_take_lane(struct thread *t); /* between walks */
 
 /* service.c */
 int service_start(struct service *s, unsigned n);
 void service_stop(struct service *s);
-void service_kick(struct service *s); /* any thread: packets wait in its rings */
-void service_switch(struct service *s, struct lane *lane, uint64_t number);
+void service_kick(struct service *s); /* any thread: packets wait in its rings, or a lane */
 static inline struct service *
 instance_service(const struct tr_instance *i)
 {

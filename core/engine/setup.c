@@ -18,7 +18,7 @@ static bool
 make_rings(struct engine *e)
 {
 	for (unsigned to = 0; to < e->threads; to++) {
-		struct rte_ring **in = to < e->workers ? e->worker[to].in : e->service[to - e->workers].in;
+		struct rte_ring **in = engine_thread(e, to)->in;
 		for (unsigned from = 0; from < e->threads; from++)
 			if (from != to && !(in[from] = ring_new(sizeof(struct ring_entry), RING_SIZE, RING_F_SP_ENQ | RING_F_SC_DEQ)))
 				return false;
@@ -30,13 +30,13 @@ static bool
 start_threads(struct engine *e)
 {
 	for (uint16_t w = 0; w < e->workers; w++) {
-		e->worker[w].gt = thread_proto(w, w);
-		e->worker[w].engine = e;
+		e->worker[w].t.gt = thread_proto(w, w);
+		e->worker[w].t.engine = e;
 		e->worker[w].cpu = e->config.cpu ? e->config.cpu[w] : -1;
 	}
 	for (uint16_t s = 0; s < e->services; s++) {
-		e->service[s].gt = thread_proto(TR_NO_WORKER, e->workers + s);
-		e->service[s].engine = e;
+		e->service[s].t.gt = thread_proto(TR_NO_WORKER, e->workers + s);
+		e->service[s].t.engine = e;
 	}
 	e->graveyard = thread_proto(TR_NO_WORKER, e->threads);
 	e->traces = ring_new(sizeof(struct graph_trace), TRACE_RING, RING_FROM_MANY);
@@ -58,7 +58,7 @@ tick(void *arg)
 	struct engine *e = arg;
 	rcu_poll();
 	if (e->n_backlog)
-		engine_flush_events(e);
+		backlog_flush(e);
 }
 
 struct engine *
@@ -100,7 +100,7 @@ static void
 free_rings(struct engine *e)
 {
 	for (unsigned to = 0; to < e->threads; to++) {
-		struct rte_ring **in = to < e->workers ? e->worker[to].in : e->service[to - e->workers].in;
+		struct rte_ring **in = engine_thread(e, to)->in;
 		for (unsigned from = 0; from < e->threads; from++) {
 			struct ring_entry entry;
 			while (in[from] && rte_ring_sc_dequeue_elem(in[from], &entry, sizeof(entry)) == 0)

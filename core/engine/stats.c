@@ -85,14 +85,22 @@ engine_totals(struct engine *e, struct graph_totals *out)
 {
 	memset(out, 0, sizeof(*out));
 	for (unsigned t = 0; t <= e->threads; t++) {
-		const struct graph_thread *g = t == e->threads ? &e->graveyard
-			: t < e->workers ? &e->worker[t].gt : &e->service[t - e->workers].gt;
+		const struct graph_thread *g = t == e->threads ? &e->graveyard : &engine_thread(e, t)->gt;
 		out->rx += peek(&g->totals.rx);
 		out->created += peek(&g->totals.created);
 		out->tx += peek(&g->totals.tx);
 		out->drops += peek(&g->totals.drops);
 		out->held += peek(&g->totals.held);
 	}
+}
+
+uint64_t
+engine_packets_in(const struct tr_instance *i)
+{
+	uint64_t total = 0;
+	for (unsigned k = 0; i->class_->in && i->class_->in[k].name; k++)
+		total += sum_own(i, PACKETS, k);
+	return total;
 }
 
 struct tr_instance *
@@ -149,13 +157,12 @@ engine_show_stats(struct engine *e, struct tr_show *out)
 }
 
 static void
-show_drop(struct tr_show *out, const struct tr_instance *i, unsigned k, const struct tr_drop_reason *r)
+show_drop_line(struct tr_show *out, const char *instance, const struct tr_drop_reason *r, uint64_t n)
 {
-	uint64_t n = sum(i, DROPS, k, r->name);
 	if (!n)
 		return;
 	out->begin(out, NULL);
-	out->text(out, "instance", i->name);
+	out->text(out, "instance", instance);
 	out->text(out, "reason", r->name);
 	out->uint(out, "packets", n);
 	out->text(out, "meaning", r->doc);
@@ -168,9 +175,20 @@ show_instance_drops(void *arg, struct tr_instance *i)
 	const struct tr_drop_reason *r = i->class_->drops;
 	unsigned n = 0;
 	for (; r && r[n].name; n++)
-		show_drop(arg, i, n, &r[n]);
+		show_drop_line(arg, i->name, &r[n], sum(i, DROPS, n, r[n].name));
 	for (unsigned k = 0; k < GRAPH_DROPS; k++)
-		show_drop(arg, i, n + k, &graph_drops[k]);
+		show_drop_line(arg, i->name, &graph_drops[k], sum(i, DROPS, n + k, graph_drops[k].name));
+}
+
+/* What a thread dropped because nobody was left to get it. */
+static void
+show_gone(struct engine *e, struct tr_show *out)
+{
+	static const struct tr_drop_reason gone = {"gone", "the instance that another thread sent it to was removed"};
+	uint64_t n = 0;
+	for (unsigned t = 0; t < e->threads; t++)
+		n += peek(&engine_thread(e, t)->gone);
+	show_drop_line(out, "(removed)", &gone, n);
 }
 
 void
@@ -178,6 +196,7 @@ engine_show_drops(struct engine *e, struct tr_show *out)
 {
 	out->list(out, "drops");
 	engine_each(e, show_instance_drops, out);
+	show_gone(e, out);
 	out->end(out);
 }
 
@@ -195,7 +214,7 @@ engine_show_workers(struct engine *e, struct tr_show *out)
 		out->uint(out, "busy_ns", peek(&x->busy_ns));
 		out->uint(out, "longest_loop_ns", peek(&x->longest_ns));
 		out->uint(out, "sleeps", peek(&x->sleeps));
-		out->uint(out, "generation", __atomic_load_n(&x->switched, __ATOMIC_RELAXED));
+		out->uint(out, "generation", __atomic_load_n(&x->t.switched, __ATOMIC_RELAXED));
 		out->end(out);
 	}
 	out->end(out);

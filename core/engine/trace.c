@@ -11,7 +11,7 @@
 uint8_t
 trace_id(struct graph_thread *t)
 {
-	struct engine *e = ((struct worker *)t)->engine;
+	struct engine *e = ((struct thread *)t)->engine;
 	uint32_t id = __atomic_add_fetch(&e->trace_next, 1, __ATOMIC_RELAXED);
 	return id <= e->trace_wanted ? (uint8_t)id : 0;
 }
@@ -20,7 +20,7 @@ trace_id(struct graph_thread *t)
 void
 trace_entry(struct graph_thread *t, const struct graph_trace *entry)
 {
-	struct engine *e = t->worker == TR_NO_WORKER ? ((struct service *)t)->engine : ((struct worker *)t)->engine;
+	struct engine *e = ((struct thread *)t)->engine;
 	(void)!ring_put(e->traces, entry, sizeof(*entry));
 }
 
@@ -49,13 +49,13 @@ engine_trace_start(struct engine *e, const char *instance, unsigned n)
 	e->trace_wanted = RTE_MIN(n, (unsigned)TRACE_MAX);
 	__atomic_store_n(&e->trace_next, 0, __ATOMIC_RELAXED);
 	for (unsigned w = 0; w < e->workers; w++) {
-		struct graph_thread *t = &e->worker[w].gt;
+		struct graph_thread *t = &e->worker[w].t.gt;
 		__atomic_store_n(&t->trace_at, at, __ATOMIC_RELAXED);
 		__atomic_store_n(&t->tracing, n > 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&t->trace_left, n, __ATOMIC_RELEASE);
 	}
 	for (unsigned s = 0; s < e->services; s++)
-		__atomic_store_n(&e->service[s].gt.tracing, n > 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&e->service[s].t.gt.tracing, n > 0, __ATOMIC_RELAXED);
 	return 0;
 }
 

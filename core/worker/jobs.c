@@ -114,7 +114,7 @@ jobs_share(struct jobs *j, struct worker *w)
 {
 	w->n_job_free = j->per_worker;
 	for (unsigned i = 0; i < j->per_worker; i++)
-		w->job_free[i] = &j->all[w->gt.worker * j->per_worker + i];
+		w->job_free[i] = &j->all[w->t.gt.worker * j->per_worker + i];
 }
 
 struct tr_job *
@@ -142,7 +142,7 @@ jobs_give_back(struct worker *w, struct tr_job *job)
 void
 jobs_submit(struct worker *w, struct tr_job *job)
 {
-	if (!job->run || ring_put(w->engine->jobs->queue, &job, sizeof(job)) != 0) { /* holds all jobs: never full */
+	if (!job->run || ring_put(w->t.engine->jobs->queue, &job, sizeof(job)) != 0) { /* holds all jobs: never full */
 		jobs_give_back(w, job);
 		return;
 	}
@@ -157,7 +157,7 @@ jobs_finish(struct worker *w)
 	for (unsigned k = 0; k < n; k++) {
 		struct tr_job *job = v[k];
 		struct tr_instance *i = job->reserved[0];
-		struct graph_node *own = i->w[w->gt.worker].own;
+		struct graph_node *own = i->w[w->t.gt.worker].own;
 		job->done(&own->pub, job);
 		graph_walk(own->graph);
 		jobs_give_back(w, job);

@@ -40,19 +40,13 @@ ring_free(struct rte_ring *r)
 	free(r);
 }
 
-static struct rte_ring *
-ring_to(struct engine *e, uint16_t to, uint16_t from)
-{
-	return to < e->workers ? e->worker[to].in[from] : e->service[to - e->workers].in[from];
-}
-
 bool
 thread_push(struct graph_thread *t, uint16_t to, struct rte_mbuf *pkt, uint32_t target)
 {
-	struct engine *e = t->worker == TR_NO_WORKER ? ((struct service *)t)->engine : ((struct worker *)t)->engine;
+	struct engine *e = ((struct thread *)t)->engine;
 	struct ring_entry entry = {pkt, target};
 
-	if (rte_ring_sp_enqueue_elem(ring_to(e, to, t->id), &entry, sizeof(entry)) != 0)
+	if (rte_ring_sp_enqueue_elem(engine_thread(e, to)->in[t->id], &entry, sizeof(entry)) != 0)
 		return false;
 	if (to >= e->workers) {
 		if (t->worker == TR_NO_WORKER)
@@ -63,35 +57,91 @@ thread_push(struct graph_thread *t, uint16_t to, struct rte_mbuf *pkt, uint32_t 
 	return true;
 }
 
-/* Takes up to a burst from each other thread's ring; a target that this generation no longer has is dropped. */
+/* An instance's node of this lane; one that had none on this service loop begins here. */
+static void
+take_on(struct thread *t, struct graph_node *own)
+{
+	struct tr_instance *i = own->pub.instance;
+	struct instance_worker *w = &i->w[t->gt.worker == TR_NO_WORKER ? t->engine->workers : t->gt.worker];
+	bool first = !w->own;
+	w->own = own;
+	if (first && t->gt.worker == TR_NO_WORKER && i->class_->service_init) {
+		i->class_->service_init(&own->pub);
+		graph_walk(own->graph);
+	}
+}
+
+/* All threads' lanes of a generation are in place before its number is published. Who has taken something from another
+ * thread comes here before acting on it: then its lane is as new as that of the thread it came from. */
+void
+thread_take_lane(struct thread *t)
+{
+	uint64_t number = __atomic_load_n(&t->engine->published, __ATOMIC_ACQUIRE);
+	if (likely(number == t->switched))
+		return;
+	if (t->lane)
+		graph_walk(t->lane->graph);
+	t->lane = t->next;
+	for (unsigned i = 0; i < MAX_SLOTS; i++)
+		if (t->lane->own[i])
+			take_on(t, t->lane->own[i]);
+	__atomic_store_n(&t->switched, number, __ATOMIC_RELEASE);
+}
+
+/* In the thread's lane, else in the one before: an instance that goes away serves what was sent to it. */
+static struct graph_node *
+target_node(const struct thread *t, uint64_t target)
+{
+	unsigned slot = (target >> 8) % MAX_SLOTS, gate = target % MAX_GATES;
+	struct graph_node *node = t->lane->node[slot][gate];
+	if (likely(node))
+		return node;
+	const struct lane *before = __atomic_load_n(&t->lane->before, __ATOMIC_RELAXED);
+	node = before ? before->node[slot][gate] : NULL;
+	if (node && t->gt.worker == TR_NO_WORKER && !node->pub.instance->w[t->engine->workers].own)
+		return NULL; /* its last callback here has run */
+	return node;
+}
+
+static void
+enter(struct thread *t, uint64_t target, struct rte_mbuf **pkts, uint16_t n)
+{
+	struct graph_node *node = target_node(t, target);
+	if (unlikely(!node)) {
+		t->gone += n;
+		t->gt.totals.held -= n;
+		t->gt.totals.drops += n;
+		rte_pktmbuf_free_bulk(pkts, n);
+		return;
+	}
+	graph_enter(node, pkts, n);
+	if (unlikely(node->graph != t->lane->graph))
+		graph_walk(node->graph);
+}
+
+/* Takes up to a burst from each other thread's ring. */
 unsigned
-thread_drain(struct engine *e, struct rte_ring *const *in, struct lane *lane, struct graph_thread *gt)
+thread_drain(struct thread *t)
 {
 	unsigned total = 0;
-	for (unsigned from = 0; from < e->threads; from++) {
+	for (unsigned from = 0; from < t->engine->threads; from++) {
 		struct ring_entry entry[TR_BURST];
-		if (!in[from] || ring_idle(in[from]))
+		if (!t->in[from] || ring_idle(t->in[from]))
 			continue;
-		unsigned n = rte_ring_sc_dequeue_burst_elem(in[from], entry, sizeof(entry[0]), TR_BURST, NULL);
+		unsigned n = rte_ring_sc_dequeue_burst_elem(t->in[from], entry, sizeof(entry[0]), TR_BURST, NULL);
+		thread_take_lane(t);
 		for (unsigned i = 0; i < n;) {
 			uint64_t target = entry[i].target;
-			struct graph_node *node = lane ? lane->node[(target >> 8) % MAX_SLOTS][target % MAX_GATES] : NULL;
 			struct rte_mbuf *run[TR_BURST];
 			uint16_t m = 0;
 			while (i < n && entry[i].target == target)
 				run[m++] = entry[i++].pkt;
-			if (node) {
-				graph_enter(node, run, m);
-			} else {
-				gt->totals.held -= m;
-				gt->totals.drops += m;
-				rte_pktmbuf_free_bulk(run, m);
-			}
+			enter(t, target, run, m);
 		}
-		if (lane)
-			graph_walk(lane->graph);
 		total += n;
 	}
+	if (total)
+		graph_walk(t->lane->graph);
 	return total;
 }
 
@@ -120,7 +170,7 @@ deliver_peer(struct worker *w, const struct inbox_entry *m, struct graph_node *o
 	}
 	if (m->arg == TR_PEER_REMOVED) {
 		/* Control drains its inbox within a loop; losing this would leak the id. */
-		while (loop_post_quiet(w->engine->control, released, NULL, (void *)(uintptr_t)m->peer) != 0)
+		while (loop_post_quiet(w->t.engine->control, released, NULL, (void *)(uintptr_t)m->peer) != 0)
 			rte_pause();
 		w->wake_control = true;
 	}
@@ -133,8 +183,9 @@ read_inbox(struct worker *w)
 	if (ring_idle(w->inbox))
 		return 0;
 	unsigned n = ring_take(w->inbox, m, sizeof(m[0]), 32);
+	thread_take_lane(&w->t);
 	for (unsigned i = 0; i < n; i++) {
-		struct graph_node *own = m[i].instance ? m[i].instance->w[w->gt.worker].own : NULL;
+		struct graph_node *own = m[i].instance ? m[i].instance->w[w->t.gt.worker].own : NULL;
 		switch (m[i].kind) {
 		case INBOX_POST:
 			if (own) {
@@ -154,19 +205,6 @@ read_inbox(struct worker *w)
 }
 
 static void
-take_lane(struct worker *w)
-{
-	struct lane *next = __atomic_load_n(&w->next, __ATOMIC_ACQUIRE);
-	if (likely(next == w->lane))
-		return;
-	w->lane = next;
-	for (unsigned i = 0; next && i < MAX_SLOTS; i++)
-		if (next->own[i])
-			next->own[i]->pub.instance->w[w->gt.worker].own = next->own[i];
-	__atomic_store_n(&w->switched, w->next_number, __ATOMIC_RELEASE);
-}
-
-static void
 timer_due(void *arg, struct tr_timer *t)
 {
 	struct lane_timed *timed = arg;
@@ -176,7 +214,7 @@ timer_due(void *arg, struct tr_timer *t)
 static unsigned
 turn(struct worker *w)
 {
-	struct lane *l = w->lane;
+	const struct lane *l = w->t.lane;
 	unsigned work = 0;
 
 	for (unsigned i = 0; i < l->n_poll; i++) {
@@ -185,13 +223,14 @@ turn(struct worker *w)
 			graph_walk(l->graph);
 		work += n;
 	}
-	if (w->engine->threads > 1)
-		work += thread_drain(w->engine, w->in, l, &w->gt);
+	if (w->t.engine->threads > 1)
+		work += thread_drain(&w->t);
 	work += read_inbox(w);
 	if (!ring_idle(w->jobs_done))
 		work += jobs_finish(w);
+	l = w->t.lane;
 	for (unsigned i = 0; i < l->n_timed; i++) {
-		unsigned n = wheel_advance(l->timed[i].wheel, w->gt.now, 256, timer_due, &l->timed[i]);
+		unsigned n = wheel_advance(l->timed[i].wheel, w->t.gt.now, 256, timer_due, &l->timed[i]);
 		if (n)
 			graph_walk(l->graph);
 		work += n;
@@ -204,16 +243,16 @@ wake_others(struct worker *w)
 {
 	if (unlikely(w->wake_jobs)) {
 		w->wake_jobs = false;
-		jobs_wake(w->engine->jobs);
+		jobs_wake(w->t.engine->jobs);
 	}
 	if (unlikely(w->wake_control)) {
 		w->wake_control = false;
-		loop_wake(w->engine->control);
+		loop_wake(w->t.engine->control);
 	}
-	for (unsigned i = 0; i < w->engine->services; i++) {
+	for (unsigned i = 0; i < w->t.engine->services; i++) {
 		if (unlikely(w->wake_service[i])) {
 			w->wake_service[i] = false;
-			service_kick(&w->engine->service[i]);
+			service_kick(&w->t.engine->service[i]);
 		}
 	}
 }
@@ -221,8 +260,8 @@ wake_others(struct worker *w)
 unsigned
 worker_turn(struct worker *w)
 {
-	take_lane(w);
-	unsigned work = w->lane ? turn(w) : read_inbox(w);
+	thread_take_lane(&w->t);
+	unsigned work = w->t.lane ? turn(w) : read_inbox(w);
 	wake_others(w);
 	w->loops++;
 	rcu_quiescent(w->reader);
@@ -232,7 +271,7 @@ worker_turn(struct worker *w)
 static void
 rest(struct worker *w, uint64_t *sleep_ns)
 {
-	if (w->engine->busy_poll || w->gt.now - w->worked_at < SPIN_NS) {
+	if (w->t.engine->busy_poll || w->t.gt.now - w->worked_at < SPIN_NS) {
 		rte_pause();
 		return;
 	}
@@ -252,7 +291,7 @@ worker_main(void *arg)
 	bool worked = false;
 	char name[16];
 
-	snprintf(name, sizeof(name), "tr-worker%u", w->gt.worker);
+	snprintf(name, sizeof(name), "tr-worker%u", w->t.gt.worker);
 	pthread_setname_np(pthread_self(), name);
 	prctl(PR_SET_TIMERSLACK, 1); /* the default makes the shortest sleep four times as long */
 	if (w->cpu >= 0) {
@@ -261,22 +300,22 @@ worker_main(void *arg)
 		CPU_SET(w->cpu, &set);
 		pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 	}
-	if (w->engine->config.thread_start)
-		w->engine->config.thread_start();
+	if (w->t.engine->config.thread_start)
+		w->t.engine->config.thread_start();
 	w->reader = rcu_register();
 	rcu_online(w->reader);
-	while (!__atomic_load_n(&w->engine->stop, __ATOMIC_RELAXED)) {
-		uint64_t before = w->gt.now;
-		w->gt.now = clock_now(&w->clock);
+	while (!__atomic_load_n(&w->t.engine->stop, __ATOMIC_RELAXED)) {
+		uint64_t before = w->t.gt.now;
+		w->t.gt.now = clock_now(&w->clock);
 		if (worked)
-			w->busy_ns += w->gt.now - before;
-		if ((worked || w->engine->busy_poll) && w->loops && w->gt.now - before > w->longest_ns)
-			w->longest_ns = w->gt.now - before;
+			w->busy_ns += w->t.gt.now - before;
+		if ((worked || w->t.engine->busy_poll) && w->loops && w->t.gt.now - before > w->longest_ns)
+			w->longest_ns = w->t.gt.now - before;
 		unsigned work = worker_turn(w);
 		worked = work > 0;
 		if (worked) {
 			sleep_ns = SLEEP_MIN_NS;
-			w->worked_at = w->gt.now;
+			w->worked_at = w->t.gt.now;
 		} else {
 			rest(w, &sleep_ns);
 		}
@@ -289,7 +328,7 @@ worker_main(void *arg)
 int
 worker_start(struct worker *w)
 {
-	struct engine *e = w->engine;
+	struct engine *e = w->t.engine;
 	w->inbox = ring_new(sizeof(struct inbox_entry), INBOX_SIZE, RING_FROM_MANY);
 	w->jobs_done = ring_new(sizeof(void *), JOBS_MAX * 2, RING_FROM_MANY);
 	w->job_free = calloc(JOBS_MAX / e->workers + 1, sizeof(*w->job_free));

@@ -272,11 +272,11 @@ box_turn(void)
 {
 	struct worker *w = &box.engine->worker[0];
 
-	w->gt.stamp = bench_clock();
-	w->gt.now = clock_now(&w->clock);
+	w->t.gt.stamp = bench_clock();
+	w->t.gt.now = clock_now(&w->clock);
 	unsigned work = worker_turn(w);
-	if (w->gt.clocked && work > 0)
-		box.rest += bench_clock() - w->gt.stamp;
+	if (w->t.gt.clocked && work > 0)
+		box.rest += bench_clock() - w->t.gt.stamp;
 	return work;
 }
 
@@ -450,7 +450,7 @@ void
 box_nodes(struct rte_mbuf **pkts, enum box_port in, enum box_port out, void (*prepare)(void *arg), void *arg)
 {
 	static uint64_t clocks[NODES][BOX_RUNS], rest[BOX_RUNS];
-	const struct graph *g = box.engine->worker[0].lane->graph;
+	const struct graph *g = box.engine->worker[0].t.lane->graph;
 
 	for (unsigned r = 0; r < BOX_RUNS; r++) {
 		prepare(arg);

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Posts that wait, on the control thread: peers' events for which an owner's inbox has no room, and what an instance posts
+ * in create() and start(), when no thread has it yet.
+ */
+#include "../control/log.h"
+#include "private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static bool
+send(struct engine *e, const struct backlog_entry *b)
+{
+	const struct inbox_entry *m = &b->to_worker;
+	__atomic_add_fetch(&m->instance->activity, 1, __ATOMIC_RELEASE);
+	if (b->fn)
+		return loop_post(b->loop, b->fn, m->instance->self, b->arg) == 0;
+	return worker_post(&e->worker[m->peer % e->workers], m) == 0;
+}
+
+unsigned
+backlog_flush(struct engine *e)
+{
+	if (e->building)
+		return e->n_backlog - e->backlog_head;
+	while (e->backlog_head < e->n_backlog) {
+		if (!send(e, &e->backlog[e->backlog_head]))
+			return e->n_backlog - e->backlog_head;
+		e->backlog_head++;
+	}
+	e->backlog_head = e->n_backlog = 0;
+	return 0;
+}
+
+int
+backlog_add(struct engine *e, const struct backlog_entry *entry)
+{
+	if (e->n_backlog == e->backlog_size) {
+		unsigned size = e->backlog_size ? e->backlog_size * 2 : 1024;
+		struct backlog_entry *v = realloc(e->backlog, size * sizeof(*v));
+		if (!v)
+			return -EAGAIN;
+		e->backlog = v;
+		e->backlog_size = size;
+	}
+	e->backlog[e->n_backlog++] = *entry;
+	backlog_flush(e);
+	return 0;
+}
+
+void
+backlog_forget(struct engine *e, const struct tr_instance *i)
+{
+	unsigned kept = e->backlog_head;
+	for (unsigned k = e->backlog_head; k < e->n_backlog; k++)
+		if (e->backlog[k].to_worker.instance != i)
+			e->backlog[kept++] = e->backlog[k];
+	e->n_backlog = kept;
+}
+
+void
+engine_peer_event(void *arg, struct netmap_table *t, enum tr_peer_event ev, uint32_t peer)
+{
+	struct engine *e = arg;
+	struct tr_instance *i = engine_of_table(e, t);
+	struct backlog_entry entry = {{.kind = INBOX_PEER, .peer = peer, .instance = i, .arg = ev}, NULL, NULL, NULL};
+	if (!i || !i->class_->peer) {
+		if (ev == TR_PEER_REMOVED)
+			netmap_released(peer);
+		return;
+	}
+	if (backlog_add(e, &entry) != 0)
+		log_error("engine", "no memory: a peer's change was not delivered");
+}
+
+void
+engine_peer_retired(void *arg, uint32_t peer)
+{
+	struct engine *e = arg;
+	for (unsigned k = 0; k < MAX_SLOTS; k++)
+		if (e->slot[k])
+			blocks_zero_peer(e->slot[k], peer);
+}
