@@ -74,9 +74,14 @@ struct interface {
 	struct tr_addr gateway4, gateway6; /* family 0: none */
 };
 
-/* Packets that wait for a neighbour on one worker. */
+/*
+ * Packets that wait for a neighbour on one worker. All peers may lie behind one router: after a start their handshakes wait
+ * for it, and one that is lost costs its peer 5 s. The sum is bounded because whoever names addresses that nobody has could
+ * else make us keep the whole pool.
+ */
 #define PENDING_NEIGHBOURS 64
-#define PENDING_PACKETS 4
+#define PENDING_PACKETS 128 /* for each */
+#define PENDING_ALL 512
 struct pending {
 	struct tr_addr addr;
 	uint64_t since;
@@ -88,6 +93,7 @@ struct interface_worker {
 	struct neighbour *last; /* of the last packet sent; checked again before use */
 	uint64_t sweep_at, announce_at;
 	unsigned sweep, announced, n_pending;
+	unsigned waiting; /* packets, of all that is pending */
 	struct pending pending[PENDING_NEIGHBOURS];
 };
 

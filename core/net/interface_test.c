@@ -340,19 +340,35 @@ waits_for_the_neighbour(void **state)
 	const struct rig_out *o = expect("sent"); /* who has 192.0.2.9? */
 	assert_memory_equal(o->data, ((uint8_t[]){0xff, 0xff, 0xff, 0xff, 0xff, 0xff}), 6);
 	assert_memory_equal(o->data + 38, ((uint8_t[]){192, 0, 2, 9}), 4);
-	for (unsigned i = 0; i < 4; i++) /* the fifth replaces the oldest */
+	for (unsigned i = 0; i < PENDING_PACKETS; i++) /* the last replaces the oldest */
 		rig_send(&r, "ip", buf, n, NULL);
 	expect("drop neighbour_queue");
 	assert_null(rig_next(&r));
-	assert_int_equal(r.held, 4);
+	assert_int_equal(r.held, PENDING_PACKETS);
 	rig_receive(&r, buf, arp(2, US, PEER, "192.0.2.9", "192.0.2.1"));
 	expect("drop consumed");
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < PENDING_PACKETS; i++) {
 		o = expect("sent");
 		assert_memory_equal(o->data, ((uint8_t[]){2, 0, 0, 0, 0, 0x99, 2, 0, 0, 0, 0, 1, 8, 0}), 14);
 		assert_int_equal(o->len, n + 14);
 	}
 	assert_int_equal(r.held, 0);
+}
+
+static void
+packets_that_wait_are_bounded_in_sum(void **state)
+{
+	char to[16];
+	const unsigned each = 16;
+	for (unsigned a = 0; a < 40; a++) {
+		snprintf(to, sizeof(to), "192.0.2.%u", 100 + a);
+		size_t n = tp_udp(buf, "192.0.2.1", 1, to, 2, 30);
+		for (unsigned i = 0; i < each; i++)
+			rig_send(&r, "ip", buf, n, NULL);
+		while (rig_next(&r))
+			;
+	}
+	assert_int_equal(r.held, PENDING_ALL + 40 - PENDING_ALL / each); /* one each of those that came too late */
 }
 
 static void
@@ -624,6 +640,7 @@ main(void)
 		QUIET(bad_headers),
 		QUIET(frames_for_others),
 		QUIET(waits_for_the_neighbour),
+		QUIET(packets_that_wait_are_bounded_in_sum),
 		QUIET(gives_up_after_three_solicitations),
 		QUIET(stale_neighbour_is_asked_and_used_meanwhile),
 		QUIET(foreign_messages_teach_nothing),

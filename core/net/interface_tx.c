@@ -113,12 +113,14 @@ hold(struct tr_node *node, struct rte_mbuf *m, const struct tr_addr *a)
 		p = &w->pending[w->n_pending++];
 		*p = (struct pending){.addr = *a, .since = *node->now};
 	}
-	if (p->n == PENDING_PACKETS) {
+	if (p->n == PENDING_PACKETS || (p->n && w->waiting >= PENDING_ALL)) {
 		node->host->packet_drop(node, p->pkt[0], INTERFACE_DROP_NEIGHBOUR_QUEUE);
-		memmove(p->pkt, p->pkt + 1, sizeof(p->pkt[0]) * (PENDING_PACKETS - 1));
+		memmove(p->pkt, p->pkt + 1, sizeof(p->pkt[0]) * (p->n - 1u));
 		p->n--;
+		w->waiting--;
 	}
 	p->pkt[p->n++] = m;
+	w->waiting++;
 	return TR_HELD;
 }
 
@@ -342,6 +344,7 @@ interface_pending(struct tr_node *node)
 			k++;
 			continue;
 		}
+		w->waiting -= p->n;
 		*p = w->pending[--w->n_pending];
 	}
 }

@@ -8,7 +8,7 @@
 #include "engine.h"
 #include "port/port.h"
 
-#define RIG_OUT 512
+#define RIG_OUT 1024
 #define RIG_SENT 0xfffeu
 
 struct rig_out {
