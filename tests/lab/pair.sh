@@ -146,11 +146,11 @@ end() {
 	for g in fast slow; do peer --json $g report > "$LAB_DIR/$1.$g.json"; done
 	gw status --json > "$LAB_DIR/$1.status.json"
 	for g in fast slow; do
-		jq -r --arg n "$1" --arg g $g '"  \($n) \($g): \(.through.sent) sent in \(.duration_ns / 1e9 * 10 | round / 10) s, " +
-			"lost \(.through.lost), duplicates \(.through.duplicates), reordered \(.through.reordered), " +
-			"too old \(.through.too_old), counters seen twice \(.counters_seen_twice), " +
-			"longest gap \(.through.longest_gap_watched_ns / 1e3 | round) us watched, " +
-			"\(.through.longest_gap_ns / 1e3 | round) us in all; sender late by \(.sender_late_max_ns / 1e3 | round) us, " +
-			"p99 \(.through.latency.p99_ns / 1e3 | round) us"' "$LAB_DIR/$1.$g.json"
+		jq -r --arg n "$1" --arg g $g '(.through // .up) as $all | "  \($n) \($g): \($all.sent) sent in \(.duration_ns / 1e9 * 10 | round / 10) s, " +
+			"lost \($all.lost), duplicates \($all.duplicates), reordered \($all.reordered), " +
+			"too old \($all.too_old), counters seen twice \(.counters_seen_twice), " +
+			"longest gap \($all.longest_gap_watched_ns / 1e3 | round) us watched, " +
+			"\($all.longest_gap_ns / 1e3 | round) us in all; sender late by \(.sender_late_max_ns / 1e3 | round) us, " +
+			"p99 \($all.latency.p99_ns / 1e3 | round) us"' "$LAB_DIR/$1.$g.json"
 	done
 }

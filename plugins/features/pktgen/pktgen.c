@@ -335,6 +335,7 @@ static const struct tr_counter counters[] = {
 	[KEEPALIVES] = {"keepalives", "Keepalives sent."},
 	[OTHER] = {"other", "Authentic or plain packets that are none of ours."},
 	[STALE] = {"stale", "Packets of an earlier measurement."},
+	[FOREIGN] = {"foreign", "Packets sealed for another session than the one they were sent to."},
 	[NO_PACKET] = {"no_packet", "Not sent: the packet pool was empty."},
 	[NO_SESSION] = {"no_session", "Not sent: no session was up."},
 	{0},

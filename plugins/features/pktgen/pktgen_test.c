@@ -36,6 +36,7 @@ struct gateway {
 	const struct tr_crypto *c;
 	struct peer peer[SESSIONS];
 	unsigned lose, repeat, n; /* every n-th data packet */
+	bool astray;              /* all to the first session */
 	bool silent, demand_cookie;
 	uint8_t cookie[16];
 };
@@ -190,7 +191,7 @@ forward(struct gateway *g, const uint8_t *ip, size_t len)
 		if (kept[16] == 10)
 			fh_send(g->h, "plain", kept, total);
 		else
-			seal_to(g, kept[19] - 2u, kept, total);
+			seal_to(g, g->astray ? 0 : kept[19] - 2u, kept, total);
 	}
 }
 
@@ -362,6 +363,21 @@ notices(void **state)
 	seal_to(g, 0, NULL, 0);
 	assert_int_equal(self(g)->counter_twice, 1);
 	assert_int_equal(fh_drops(g->h, "replay"), 1);
+	gateway_free(g);
+}
+
+static void
+knows_foreign_packets(void **state)
+{
+	struct gateway *g = gateway_new("sessions: 3\nrate: 5k\nsize: 128\ndirection: through\n");
+
+	advance(g, 1000 * MS);
+	g->astray = true; /* right for one of three */
+	command(g, "start", "1");
+	advance(g, 1500 * MS);
+	struct meter *m = &self(g)->meter[THROUGH];
+	assert_in_range(m->received, m->sent / 3 - 1, m->sent / 3 + 1);
+	assert_int_equal(fh_counter(g->h, "foreign"), meter_lost(m));
 	gateway_free(g);
 }
 
@@ -546,7 +562,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(opens_sessions), cmocka_unit_test(measures), cmocka_unit_test(notices),
+		cmocka_unit_test(opens_sessions), cmocka_unit_test(measures), cmocka_unit_test(knows_foreign_packets),
+		cmocka_unit_test(notices),
 		cmocka_unit_test(rekeys), cmocka_unit_test(retries), cmocka_unit_test(cookies), cmocka_unit_test(answers),
 		cmocka_unit_test(rubbish), cmocka_unit_test(jobs_full), cmocka_unit_test(against_each_other),
 	};

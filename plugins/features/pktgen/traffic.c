@@ -88,6 +88,13 @@ flow_of(struct session *s, enum direction d, uint32_t run)
 	return f;
 }
 
+/* Whom a session sends to, in direction through. */
+static uint32_t
+after(const struct pktgen *g, uint32_t session)
+{
+	return session + 1 == g->o.sessions ? 0 : session + 1;
+}
+
 /* Once per loop: the clock of the time in which arrivals would have been seen at once. */
 void
 traffic_watch(struct pktgen *g, uint64_t now)
@@ -98,17 +105,22 @@ traffic_watch(struct pktgen *g, uint64_t now)
 	g->looked_at = now;
 }
 
+/* `by`: the session that it was sealed for; NULL: it came in clear. */
 static void
-measure(struct tr_node *node, struct pktgen *g, const uint8_t *ip, size_t len, bool sealed)
+measure(struct tr_node *node, struct pktgen *g, const uint8_t *ip, size_t len, const struct session *by)
 {
 	struct probe p;
 
-	if (!probe_read(&p, ip, len) || p.flow >= g->o.sessions || (p.direction == UP) == sealed) {
+	if (!probe_read(&p, ip, len) || p.flow >= g->o.sessions || (p.direction == UP) == (by != NULL)) {
 		node->count[OTHER]++;
 		return;
 	}
 	if (p.run != g->run) {
 		node->count[STALE]++;
+		return;
+	}
+	if (by && by != &g->session[p.direction == THROUGH ? after(g, p.flow) : p.flow]) {
+		node->count[FOREIGN]++;
 		return;
 	}
 	struct flow *f = flow_of(&g->session[p.flow], p.direction, p.run);
@@ -140,7 +152,7 @@ opened(struct tr_node *node, struct pktgen *g, const struct tr_aead *a, uint32_t
 	if (a->len > 0) {
 		if (!s->heard_from)
 			s->heard_from = *node->now;
-		measure(node, g, a->data, a->len, true);
+		measure(node, g, a->data, a->len, s);
 	}
 	return TR_DROP(DROP_RECEIVED);
 }
@@ -196,7 +208,7 @@ void
 plain_in(struct tr_node *node, struct pktgen *g, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
 	for (uint16_t i = 0; i < n; i++) {
-		measure(node, g, rte_pktmbuf_mtod(pkts[i], const uint8_t *), rte_pktmbuf_data_len(pkts[i]), false);
+		measure(node, g, rte_pktmbuf_mtod(pkts[i], const uint8_t *), rte_pktmbuf_data_len(pkts[i]), NULL);
 		gate[i] = TR_DROP(DROP_RECEIVED);
 	}
 }
@@ -305,7 +317,7 @@ put(struct tr_node *node, struct pktgen *g, enum mode mode, uint64_t time, struc
 	struct tr_addr inside = probe_address(&g->o.inside, number), to = g->o.sink;
 	bool sent;
 	if (d == THROUGH)
-		to = probe_address(&g->o.inside, number + 1 == g->o.sessions ? 0 : number + 1);
+		to = probe_address(&g->o.inside, after(g, number));
 	if (d == DOWN)
 		sent = put_plain(node, g, &p, size, &g->o.sink, &inside, out);
 	else
