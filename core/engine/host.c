@@ -166,7 +166,7 @@ static void
 host_path_learn(struct tr_node *node, uint32_t peer, const struct tr_endpoint *from)
 {
 	(void)node;
-	path_set(peer, from, wall_ns());
+	path_set(peer, from);
 }
 
 static void

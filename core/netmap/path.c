@@ -115,11 +115,14 @@ path_get(const uint32_t *peer, uint16_t n, struct tr_endpoint *out)
 }
 
 void
-path_set(uint32_t peer, const struct tr_endpoint *e, uint64_t wall_ns)
+path_set(uint32_t peer, const struct tr_endpoint *e)
 {
 	struct path *p = &paths[peer];
+	struct tr_endpoint now;
 
-	(void)wall_ns;
+	path_read(peer, &now, NULL);
+	if (memcmp(&now, e, sizeof(now)) == 0)
+		return; /* nothing to write, neither here nor to the disk */
 	put(p, e, atomic_load_explicit(&p->session, memory_order_relaxed));
 	mark(peer);
 }
@@ -143,7 +146,7 @@ path_adopt(uint32_t peer)
 		return;
 	paths[peer].serial = r->endpoint_serial;
 	if (r->peer.endpoint.family)
-		path_set(peer, &r->peer.endpoint, 0);
+		path_set(peer, &r->peer.endpoint);
 }
 
 static int

@@ -54,7 +54,7 @@ void netmap_show(struct tr_show *out); /* layers, per peer who set what */
 struct tr_endpoint;
 void path_get(const uint32_t *peer, uint16_t n, struct tr_endpoint *out); /* owner worker */
 void path_read(uint32_t peer, struct tr_endpoint *out, uint64_t *session); /* other threads: consistent copy */
-void path_set(uint32_t peer, const struct tr_endpoint *e, uint64_t wall_ns); /* owner worker */
+void path_set(uint32_t peer, const struct tr_endpoint *e); /* owner worker */
 void path_session(uint32_t peer, uint64_t wall_ns);                           /* owner worker */
 /* Owner worker, on TR_PEER_CHANGED: takes the configured endpoint if somebody has set one since (also to the same value:
  * `wg set` undoes roaming). New peers need no call: their path begins with the saved or the configured endpoint. */

@@ -467,7 +467,7 @@ remembers_paths(void **state)
 	begin(1000);
 	provide(PLAN("1 anna 0", "2 bert 0", "3 carl 0", "4 dora 0"));
 	for (uint32_t n = 1; n <= 3; n++) {
-		path_set(n, &e, now);
+		path_set(n, &e);
 		path_session(n, n == 3 ? now - 200000000000 : now - n * 1000000000u);
 	}
 	assert_int_equal(netmap_save(), 0);
@@ -491,7 +491,7 @@ remembers_paths(void **state)
 	path_read(4, &out, NULL);
 	assert_int_equal(out.family, 6);
 	for (int i = 0; i < 2; i++) {
-		path_set(4, &e, now);
+		path_set(4, &e);
 		assert_int_equal(change(1, TR_PEER_ENDPOINT, NULL, NULL), 0);
 		path_adopt(4);
 		path_read(4, &out, NULL);
@@ -531,7 +531,7 @@ reads_paths_whole(void **state)
 		struct tr_endpoint e = {.family = 4};
 		memset(e.remote, (int)(i & 0xff), 16);
 		memset(e.local, (int)(i & 0xff), 16);
-		path_set(1, &e, 0);
+		path_set(1, &e);
 	}
 	atomic_store(&stop, true);
 	pthread_join(t, NULL);

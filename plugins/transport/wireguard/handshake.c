@@ -73,7 +73,7 @@ initiate_done(struct tr_node *node, struct tr_job *job)
 		else
 			node->host->packet_drop(node, m, DROP_NO_ENDPOINT);
 	}
-	timers_sent(node, j->peer);
+	timers_sent(&hot_of(node->self, j->peer)->t, *node->now);
 	timers_update(node, j->peer);
 }
 
@@ -302,8 +302,8 @@ answer_commit(struct tr_node *node, struct rte_mbuf *m)
 		send_prepare(node, m);
 		add_bytes(&t->rx_bytes, sizeof(struct message_initiation));
 		add_bytes(&t->tx_bytes, sizeof(*out));
-		timers_received(node, id);
-		timers_sent(node, id);
+		timers_received(t, *node->now);
+		timers_sent(t, *node->now);
 		timers_update(node, id);
 		node->count[COUNT_INITIATIONS_TAKEN]++;
 		node->count[COUNT_RESPONSES_SENT]++;
@@ -353,7 +353,7 @@ finish_done(struct tr_node *node, struct tr_job *job)
 	add_bytes(&hot_of(wg, j->peer)->t.rx_bytes, sizeof(struct message_response));
 	p->retransmit_due = 0;
 	p->retries = 0;
-	timers_received(node, j->peer);
+	timers_received(&hot_of(node->self, j->peer)->t, *node->now);
 	node->count[COUNT_RESPONSES_TAKEN]++;
 	node->host->packet_drop(node, j->m, DROP_TAKEN_IN);
 	if (p->staged_n)

@@ -88,9 +88,10 @@ relay_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t
 
 /* ---- Opening ---- */
 
-/* One packet of a burst between decryption and the look-up of its source. */
+/* One packet of a burst between the look-up of its session and that of its source. */
 struct opened {
 	struct pair *pair;
+	struct traffic *traffic;
 	uint32_t receiver;
 	uint8_t slot;
 };
@@ -130,10 +131,10 @@ decapsulate_ecn(uint8_t *p, uint8_t outer)
 }
 
 /* Data came in: the other end wants to hear something of us within 10 s. */
-static void
+static inline void
 data_received(struct tr_node *node, uint32_t id, struct traffic *t)
 {
-	if (t->keepalive_due) {
+	if (likely(t->keepalive_due)) {
 		t->another_keepalive = 1;
 		return;
 	}
@@ -141,39 +142,56 @@ data_received(struct tr_node *node, uint32_t id, struct traffic *t)
 	timers_wake(node, id, t->keepalive_due);
 }
 
+static inline bool
+same_endpoint(const struct tr_endpoint *a, const struct tr_endpoint *b)
+{
+	uint64_t x[sizeof(*a) / 8], y[sizeof(*a) / 8], differ = 0;
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	for (unsigned i = 0; i < sizeof(x) / sizeof(x[0]); i++)
+		differ |= x[i] ^ y[i];
+	return differ == 0;
+}
+
+/* The first packet under a new session that we answered for: it is confirmed. */
+static void
+confirm(struct tr_node *node, uint32_t id)
+{
+	struct peer *p = peer_of(node->self, id);
+	peer_confirm(node, id);
+	p->retransmit_due = 0;
+	p->retries = 0;
+}
+
 /*
  * A packet that was authenticated. Replay, state, roaming and the inner header, in this order; the source address is
- * checked by the caller, for the burst. TR_HELD stands for "goes on".
+ * checked by the caller, for the burst. TR_HELD stands for "goes on". `known`: the endpoint in use when the burst began;
+ * *moved: it may be another by now.
  */
-static uint16_t
-accept(struct tr_node *node, struct rte_mbuf *m, const struct opened *o, struct tr_endpoint *learned)
+static inline uint16_t
+accept(struct tr_node *node, struct rte_mbuf *m, const struct opened *o, const struct tr_endpoint *known, bool *moved)
 {
-	struct wg *wg = node->self;
 	struct tr_meta *meta = tr_meta(m);
 	uint32_t id = meta->peer, len = m->data_len - (uint32_t)MESSAGE_DATA_MIN;
-	struct traffic *t = &hot_of(wg, id)->t;
+	struct traffic *t = o->traffic;
 
-	if (t->index[o->slot - 1] != o->receiver)
+	if (unlikely(t->index[o->slot - 1] != o->receiver))
 		return TR_DROP(DROP_EXPIRED); /* an earlier packet of this burst replaced the session */
-	if (!replay_accept(&o->pair->replay, rte_pktmbuf_mtod(m, const struct message_data *)->counter))
+	if (unlikely(!replay_accept(&o->pair->replay, rte_pktmbuf_mtod(m, const struct message_data *)->counter)))
 		return TR_DROP(DROP_REPLAYED);
 
 	bool confirmed = o->slot == t->next;
-	if (confirmed)
-		peer_confirm(node, id);
-	if (confirmed || memcmp(learned, &meta->endpoint, sizeof(*learned)) != 0) {
+	if (unlikely(confirmed))
+		confirm(node, id);
+	if (unlikely(*moved || !same_endpoint(known, &meta->endpoint))) {
 		node->host->path_learn(node, id, &meta->endpoint);
-		*learned = meta->endpoint;
+		*moved = true;
 	}
-	if (confirmed) {
-		struct peer *p = peer_of(wg, id);
-		p->retransmit_due = 0;
-		p->retries = 0;
+	if (unlikely(confirmed))
 		send_staged(node, id);
-	}
-	timers_received(node, id);
+	timers_received(t, *node->now);
 	add_bytes(&t->rx_bytes, m->data_len);
-	if (*node->now >= o->pair->last_minute_at) {
+	if (unlikely(*node->now >= o->pair->last_minute_at)) {
 		o->pair->last_minute_at = UINT64_MAX;
 		handshake_start(node, id, false);
 	}
@@ -183,9 +201,9 @@ accept(struct tr_node *node, struct rte_mbuf *m, const struct opened *o, struct 
 
 	uint8_t *inner = rte_pktmbuf_mtod_offset(m, uint8_t *, sizeof(struct message_data));
 	uint32_t total = inner_length(inner, len);
-	if (!total)
+	if (unlikely(!total))
 		return TR_DROP(DROP_BAD_INNER);
-	if (!decapsulate_ecn(inner, meta->tos))
+	if (unlikely(!decapsulate_ecn(inner, meta->tos)))
 		return TR_DROP(DROP_BAD_ECN);
 	rte_pktmbuf_adj(m, sizeof(struct message_data));
 	tail_cut(m, (uint16_t)(m->data_len - total));
@@ -205,14 +223,15 @@ find_pairs(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *g
 	for (uint16_t i = 0; i < n; i++) {
 		uint32_t id = tr_meta(pkts[i])->peer;
 		const struct message_data *h = rte_pktmbuf_mtod(pkts[i], const struct message_data *);
-		unsigned slot = pair_slot(&hot_of(wg, id)->t, h->receiver);
+		struct traffic *t = &hot_of(wg, id)->t;
+		unsigned slot = pair_slot(t, h->receiver);
 		gate[i] = TR_DROP(DROP_UNKNOWN_INDEX);
 		if (slot == SLOT_NONE)
 			continue;
 		struct pair *pair = pair_of(wg, id, slot);
 		rte_prefetch0(pair);
 		rte_prefetch0(&pair->replay.bits[h->counter / 64 % REPLAY_WORDS]);
-		o[found] = (struct opened){pair, h->receiver, (uint8_t)slot};
+		o[found] = (struct opened){pair, t, h->receiver, (uint8_t)slot};
 		at[found++] = i;
 	}
 	for (uint16_t k = 0; k < found; k++) {
@@ -250,26 +269,22 @@ open_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t 
 {
 	struct opened o[TR_BURST];
 	struct tr_aead aead[TR_BURST];
+	struct tr_endpoint known[TR_BURST];
 	struct rte_mbuf *inner[TR_BURST];
-	struct tr_endpoint learned = {0};
+	uint32_t peer[TR_BURST];
 	uint16_t at[TR_BURST], inner_at[TR_BURST], n_inner = 0;
-	uint32_t last = TR_NO_PEER;
+	bool moved = false;
 
 	uint16_t found = find_pairs(node, pkts, n, gate, at, o, aead);
 	if (!found)
 		return;
+	for (uint16_t k = 0; k < found; k++)
+		peer[k] = tr_meta(pkts[at[k]])->peer;
+	node->host->paths(node, peer, found, known);
 	node->host->aead_open(node, aead, found);
 	for (uint16_t k = 0; k < found; k++) {
 		struct rte_mbuf *m = pkts[at[k]];
-		if (!aead[k].ok) {
-			gate[at[k]] = TR_DROP(DROP_FORGED);
-			continue;
-		}
-		if (tr_meta(m)->peer != last) {
-			last = tr_meta(m)->peer;
-			learned.family = 0;
-		}
-		gate[at[k]] = accept(node, m, &o[k], &learned);
+		gate[at[k]] = aead[k].ok ? accept(node, m, &o[k], &known[k], &moved) : TR_DROP(DROP_FORGED);
 		if (gate[at[k]] == TR_HELD) {
 			inner_at[n_inner] = at[k];
 			inner[n_inner++] = m;

@@ -50,24 +50,25 @@ plain_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t
 }
 
 /* Puts header, padding and room for the tag around a packet. False: no room. */
-static bool
-frame(struct rte_mbuf *m, const struct sending *s, uint64_t counter, uint32_t mtu, struct tr_aead *aead)
+static inline bool
+frame(struct rte_mbuf *m, const struct sending *s, uint32_t mtu, struct tr_aead *aead)
 {
 	uint32_t len = m->data_len, pad = len ? padding(len, mtu) : 0;
 	void *tail = tail_add(m, (uint16_t)(pad + TR_AEAD_TAG));
 	struct message_data *h = (struct message_data *)rte_pktmbuf_prepend(m, sizeof(*h));
 
-	if (!tail || !h)
+	if (unlikely(!tail || !h))
 		return false;
-	memset(tail, 0, TR_AEAD_TAG); /* covers the padding; the tag overwrites the rest */
+	if (pad)
+		memset(tail, 0, TR_AEAD_TAG); /* covers the padding; the tag overwrites the rest */
 	h->type = MESSAGE_DATA;
 	h->receiver = s->remote;
-	h->counter = counter;
-	*aead = (struct tr_aead){.key = s->key, .counter = counter, .data = h->data, .len = len + pad};
+	h->counter = s->counter;
+	*aead = (struct tr_aead){.key = s->key, .counter = s->counter, .data = h->data, .len = len + pad};
 	return true;
 }
 
-static void
+static inline void
 address(struct rte_mbuf *m, const struct wg *wg, const struct tr_endpoint *to, uint8_t tos)
 {
 	struct tr_meta *meta = tr_meta(m);
@@ -79,69 +80,51 @@ address(struct rte_mbuf *m, const struct wg *wg, const struct tr_endpoint *to, u
 	meta->l3_len = 0;
 }
 
-/* Accounts for a run of sealed packets, and sees what they call for. */
-static void
-sealed(struct tr_node *node, uint32_t id, uint64_t bytes, bool data)
+/* Accounts for a packet that is about to be sealed, and sees what it calls for. */
+static inline void
+account(struct tr_node *node, uint32_t id, struct hot *h, uint32_t bytes, bool data)
 {
-	struct hot *h = hot_of(node->self, id);
-	uint64_t now = *node->now;
+	const uint64_t now = *node->now;
 
 	add_bytes(&h->t.tx_bytes, bytes);
-	timers_sent(node, id);
-	if (data && !h->t.handshake_due) {
+	timers_sent(&h->t, now);
+	if (unlikely(data && !h->t.handshake_due)) {
 		h->t.handshake_due = now + KEEPALIVE_TIMEOUT + REKEY_TIMEOUT + timers_jitter(node);
 		timers_wake(node, id, h->t.handshake_due);
 	}
-	if (now >= h->send.rekey_at || h->send.counter > REKEY_AFTER_MESSAGES)
+	if (unlikely(now >= h->send.rekey_at || h->send.counter > REKEY_AFTER_MESSAGES))
 		handshake_start(node, id, false);
 }
 
-/* One peer's packets of a burst; its counters are taken as one run. Returns how many AEADs were filled in. */
-static uint16_t
-seal_run(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint32_t id, const struct tr_endpoint *to,
-	uint16_t *gate, struct tr_aead *aead)
+/* Prepares a packet for sealing. The verdict; OUT_CIPHER: *aead is filled in. */
+static inline uint16_t
+prepare(struct tr_node *node, struct rte_mbuf *m, uint32_t id, const struct tr_endpoint *to, uint32_t mtu, struct tr_aead *aead)
 {
 	const struct wg *wg = node->self;
-	struct sending *s = &hot_of(wg, id)->send;
-	uint32_t mtu = __atomic_load_n(&wg->mtu, __ATOMIC_RELAXED);
-	uint64_t counter = s->counter, bytes = 0;
-	bool data = false;
-	uint16_t made = 0;
+	struct hot *h = hot_of(wg, id);
+	const bool data = m->data_len > 0;
 
-	if (!to->family) {
-		for (uint16_t i = 0; i < n; i++)
-			gate[i] = TR_DROP(DROP_NO_ENDPOINT);
-		return 0;
-	}
-	if (*node->now >= s->reject_at || counter >= REJECT_AFTER_MESSAGES - n) {
-		for (uint16_t i = 0; i < n; i++)
-			gate[i] = peer_stage(node, id, pkts[i]);
+	if (unlikely(!to->family))
+		return TR_DROP(DROP_NO_ENDPOINT);
+	if (unlikely(*node->now >= h->send.reject_at || h->send.counter >= REJECT_AFTER_MESSAGES)) {
+		uint16_t verdict = peer_stage(node, id, m);
 		handshake_start(node, id, false);
-		return 0;
+		return verdict;
 	}
-	for (uint16_t i = 0; i < n; i++) {
-		struct rte_mbuf *m = pkts[i];
-		uint8_t ecn = m->data_len ? inner_ecn(rte_pktmbuf_mtod(m, const uint8_t *)) : 0;
-		data |= m->data_len > 0;
-		gate[i] = TR_DROP(DROP_NO_ROOM);
-		if (!frame(m, s, counter, mtu, &aead[made]))
-			continue;
-		address(m, wg, to, ecn);
-		bytes += m->data_len;
-		counter++;
-		made++;
-		gate[i] = OUT_CIPHER;
-	}
-	s->counter = counter;
-	if (made)
-		sealed(node, id, bytes, data);
-	return made;
+	const uint8_t ecn = data ? inner_ecn(rte_pktmbuf_mtod(m, const uint8_t *)) : 0;
+	if (unlikely(!frame(m, &h->send, mtu, aead)))
+		return TR_DROP(DROP_NO_ROOM);
+	h->send.counter++;
+	address(m, wg, to, ecn);
+	account(node, id, h, m->data_len, data);
+	return OUT_CIPHER;
 }
 
 void
 seal_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
 	const struct wg *wg = node->self;
+	const uint32_t mtu = __atomic_load_n(&wg->mtu, __ATOMIC_RELAXED);
 	uint32_t peer[TR_BURST];
 	struct tr_endpoint to[TR_BURST];
 	struct tr_aead aead[TR_BURST];
@@ -155,10 +138,9 @@ seal_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t 
 		rte_prefetch0(&hot_of(wg, peer[i])->t);
 	}
 	node->host->paths(node, peer, n, to);
-	for (uint16_t i = 0, end; i < n; i = end) {
-		for (end = (uint16_t)(i + 1); end < n && peer[end] == peer[i];)
-			end++;
-		made += seal_run(node, pkts + i, (uint16_t)(end - i), peer[i], &to[i], gate + i, aead + made);
+	for (uint16_t i = 0; i < n; i++) {
+		gate[i] = prepare(node, pkts[i], peer[i], &to[i], mtu, &aead[made]);
+		made = (uint16_t)(made + (gate[i] == OUT_CIPHER));
 	}
 	if (made)
 		node->host->aead_seal(node, aead, made);
@@ -168,23 +150,24 @@ seal_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t 
 static void
 seal_and_emit(struct tr_node *node, uint32_t id, struct rte_mbuf **pkts, uint16_t n)
 {
+	const struct wg *wg = node->self;
 	struct tr_endpoint to;
 	struct tr_aead aead[TR_BURST];
 	struct rte_mbuf *ready[TR_BURST];
-	uint16_t gate[TR_BURST], n_ready = 0;
+	uint16_t n_ready = 0;
 
 	node->host->paths(node, &id, 1, &to);
-	uint16_t made = seal_run(node, pkts, n, id, &to, gate, aead);
-	if (made)
-		node->host->aead_seal(node, aead, made);
 	for (uint16_t i = 0; i < n; i++) {
-		if (gate[i] == OUT_CIPHER)
+		uint16_t verdict = prepare(node, pkts[i], id, &to, __atomic_load_n(&wg->mtu, __ATOMIC_RELAXED), &aead[n_ready]);
+		if (verdict == OUT_CIPHER)
 			ready[n_ready++] = pkts[i];
-		else if (gate[i] != TR_HELD)
-			node->host->packet_drop(node, pkts[i], gate[i] & 0x7fff);
+		else if (verdict != TR_HELD)
+			node->host->packet_drop(node, pkts[i], verdict & 0x7fff);
 	}
-	if (n_ready)
+	if (n_ready) {
+		node->host->aead_seal(node, aead, n_ready);
 		node->host->emit(node, OUT_CIPHER, ready, n_ready);
+	}
 }
 
 void

@@ -36,22 +36,6 @@ timers_update(struct tr_node *node, uint32_t id)
 		timers_wake(node, id, due);
 }
 
-void
-timers_sent(struct tr_node *node, uint32_t id)
-{
-	struct traffic *t = &hot_of(node->self, id)->t;
-	t->keepalive_due = 0;
-	t->last = *node->now;
-}
-
-void
-timers_received(struct tr_node *node, uint32_t id)
-{
-	struct traffic *t = &hot_of(node->self, id)->t;
-	t->handshake_due = 0;
-	t->last = *node->now;
-}
-
 /* An initiation of ours was not answered. */
 static void
 retransmit(struct tr_node *node, uint32_t id)

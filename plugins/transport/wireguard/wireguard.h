@@ -153,8 +153,19 @@ timers_wake(struct tr_node *node, uint32_t id, uint64_t due)
 uint64_t timers_jitter(struct tr_node *node); /* 0..333 ms */
 void timers_update(struct tr_node *node, uint32_t id);
 /* Any authenticated message, with data or without. */
-void timers_sent(struct tr_node *node, uint32_t id);
-void timers_received(struct tr_node *node, uint32_t id);
+static inline void
+timers_sent(struct traffic *t, uint64_t now)
+{
+	t->keepalive_due = 0;
+	t->last = now;
+}
+
+static inline void
+timers_received(struct traffic *t, uint64_t now)
+{
+	t->handshake_due = 0;
+	t->last = now;
+}
 void timers_fire(struct tr_node *node, struct tr_timer *timer);
 void timers_peer(struct tr_node *node, enum tr_peer_event event, uint32_t id);
 
