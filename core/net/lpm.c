@@ -572,14 +572,13 @@ below(const struct node *n, const uint8_t *addr, unsigned expected)
 }
 
 /*
- * Up to BURST addresses together, one level at a time and each level in two steps, so that the cache misses of the burst
- * overlap: first the heads of all nodes, then the two words that the heads point to.
+ * Up to BURST addresses together, one level at a time, so that the cache misses on the nodes of a level overlap. How far
+ * the processor looks ahead overlaps those on the words that the heads of nodes point to.
  */
 static inline void
 find(const struct lpm *l, const struct family *f, const uint8_t *const *addr, unsigned n, uint32_t *value)
 {
 	const struct node *node[BURST];
-	const uint32_t *run[BURST], *child[BURST];
 	uint8_t open[BURST], expected[BURST];
 	unsigned n_open = 0;
 
@@ -599,29 +598,19 @@ find(const struct lpm *l, const struct family *f, const uint8_t *const *addr, un
 	while (n_open) {
 		unsigned still = 0;
 		for (unsigned k = 0; k < n_open; k++) {
-			unsigned i = open[k];
+			const unsigned i = open[k];
 			const struct node *x = node[i];
 			if (x->depth != expected[i] && !below(x, addr[i], expected[i]))
 				continue;
-			uint8_t slot = addr[i][x->depth];
-			int place = child_of(x, slot);
-			run[i] = &x->body[run_of(x, slot)];
-			child[i] = place < 0 ? NULL : &x->body[x->n_run + place];
-			rte_prefetch0(run[i]);
-			if (child[i])
-				rte_prefetch0(child[i]);
-			open[still++] = (uint8_t)i;
-		}
-		n_open = still;
-		still = 0;
-		for (unsigned k = 0; k < n_open; k++) {
-			unsigned i = open[k];
-			if (*run[i])
-				value[i] = *run[i];
-			if (!child[i])
+			const uint8_t slot = addr[i][x->depth];
+			const int place = child_of(x, slot);
+			const uint32_t here = x->body[run_of(x, slot)];
+			if (here)
+				value[i] = here;
+			if (place < 0)
 				continue;
-			expected[i] = (uint8_t)(node[i]->depth + 1);
-			node[i] = node_at(l, *child[i]);
+			expected[i] = (uint8_t)(x->depth + 1);
+			node[i] = node_at(l, x->body[x->n_run + place]);
 			rte_prefetch0(node[i]);
 			rte_prefetch0((const uint8_t *)node[i] + 64);
 			open[still++] = (uint8_t)i;
