@@ -317,6 +317,33 @@ box_mac(enum box_port port)
 	return box.port[port].mac;
 }
 
+static struct slot *
+slot_of(const char *instance)
+{
+	return engine_instance(box.engine, instance)->slot;
+}
+
+uint32_t
+box_peer(const char *instance, const uint8_t public_key[32])
+{
+	return netmap_by_key(netmap_table(instance), public_key);
+}
+
+void *
+box_block(const char *instance, const char *type, uint32_t peer)
+{
+	for (struct blocks_entry *b = slot_of(instance)->blocks; b; b = b->next)
+		if (strcmp(b->type, type) == 0)
+			return tr_block(&b->blocks, peer);
+	give_up("no such state block");
+}
+
+uint32_t
+box_index(const char *instance, uint32_t peer)
+{
+	return index_table_add(slot_of(instance)->indexes, 0, peer);
+}
+
 uint64_t
 box_drops(void)
 {

@@ -9,8 +9,6 @@
  */
 #pragma once
 
-#include "handshake.h"
-
 #include <rte_mbuf.h>
 #include <tailrace/udp.h>
 
@@ -44,6 +42,10 @@ uint64_t box_through(struct rte_mbuf **pkts, enum box_port in, enum box_port out
 void box_nodes(struct rte_mbuf **pkts, enum box_port in, enum box_port out, void (*prepare)(void *arg), void *arg);
 uint64_t box_port_alone(struct rte_mbuf **pkts); /* the same with nothing between the ports */
 const uint8_t *box_mac(enum box_port port);
+/* A peer's id, its state block of this type, and a receiver index that leads to it: to give it a session by hand. */
+uint32_t box_peer(const char *instance, const uint8_t public_key[32]);
+void *box_block(const char *instance, const char *type, uint32_t peer);
+uint32_t box_index(const char *instance, uint32_t peer);
 uint64_t box_drops(void); /* of the whole graph */
 
 /* The i-th of BOX_PACKETS packets, empty, its data at an address that is no multiple of anything. */

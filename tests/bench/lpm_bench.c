@@ -3,16 +3,15 @@
  * Longest-prefix match: clocks per look-up by number of rules, bursts of 32, uniform random addresses of the rules. Each
  * row is a ratio to one rule, measured alternately in the same run; medians of 9.
  */
+#include "bench.h"
 #include "net/lpm.h"
 
-#include <rte_cycles.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #define BURST 32
-#define LOOKUPS (1u << 20)
-#define PAIRS 9
+#define LOOKUPS (1u << 18)
 
 static uint64_t seed = 88172645463325252ull;
 
@@ -33,8 +32,8 @@ put32(uint8_t *p, uint32_t v)
 }
 
 enum shape { TAILNET4, TAILNET6, INTERNET4, SHAPES };
-static const char *const shape_name[] = {"random /32 in 100.64.0.0/10", "random /128 in fd7a:115c:a1e0::/48",
-	"60 % /24, else /16../23, in 1.0.0.0-223.255.255.255"};
+/* Random /32 in 100.64.0.0/10; random /128 in fd7a:115c:a1e0::/48; 60 % /24, else /16../23, in 1.0.0.0-223.255.255.255. */
+static const char *const shape_name[] = {"tailnet IPv4", "tailnet IPv6", "internet IPv4"};
 
 static struct tr_prefix
 rule(enum shape shape)
@@ -64,7 +63,7 @@ struct table {
 	uint8_t (*addr)[16];
 	const uint8_t **ptr;
 	double add_us;
-	uint32_t rules;
+	enum shape shape;
 };
 
 static struct table
@@ -82,7 +81,7 @@ fill(enum shape shape, uint32_t rules)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	t.add_us = ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) / 1e3 / rules;
-	t.rules = lpm_count(t.l);
+	t.shape = shape;
 	for (uint32_t i = 0; i < LOOKUPS; i++) {
 		memcpy(t.addr[i], made[rnd() % rules].addr.ip, 16);
 		t.ptr[i] = t.addr[i];
@@ -91,67 +90,48 @@ fill(enum shape shape, uint32_t rules)
 	return t;
 }
 
-static double
-clocks(const struct table *t, enum shape shape)
-{
-	uint32_t value[BURST];
-	uint64_t start = rte_rdtsc();
-
-	for (uint32_t i = 0; i < LOOKUPS; i += BURST)
-		(shape == TAILNET6 ? lpm_find6 : lpm_find4)(t->l, t->ptr + i, BURST, value);
-	return (double)(rte_rdtsc() - start) / LOOKUPS;
-}
-
-static int
-compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-	return x < y ? -1 : x > y;
-}
-
 static void
-print_cpu(void)
+empty(struct table *t)
 {
-	char line[256];
-	FILE *f = fopen("/proc/cpuinfo", "r");
+	lpm_free(t->l);
+	free(t->addr);
+	free(t->ptr);
+}
 
-	while (f && fgets(line, sizeof(line), f)) {
-		if (!strncmp(line, "model name", 10)) {
-			printf("CPU: %s", strchr(line, ':') + 2);
-			break;
-		}
-	}
-	if (f)
-		fclose(f);
+static uint64_t
+look_up(void *arg, uint64_t ops)
+{
+	const struct table *t = arg;
+	uint32_t value[BURST];
+
+	for (uint64_t i = 0; i < ops; i += BURST)
+		(t->shape == TAILNET6 ? lpm_find6 : lpm_find4)(t->l, t->ptr + i % LOOKUPS, BURST, value);
+	return 0;
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
-	static const uint32_t sizes[] = {1, 1000, 100000, 1000000};
+	static const uint32_t sizes[] = {1000, 100000, 1000000};
 
-	print_cpu();
+	bench_init("lpm", argc, argv);
 	for (enum shape s = 0; s < SHAPES; s++) {
-		printf("%s\n%10s %10s %8s %10s %12s\n", shape_name[s], "rules", "clocks", "ratio", "add us", "bytes/rule");
 		struct table one = fill(s, 1);
 		for (unsigned k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
 			struct table t = fill(s, sizes[k]);
-			double base[PAIRS], many[PAIRS];
-			for (int i = 0; i < PAIRS; i++) {
-				base[i] = clocks(&one, s);
-				many[i] = clocks(&t, s);
+			char figure[64];
+			snprintf(figure, sizeof(figure), "%s, %u rules", shape_name[s], lpm_count(t.l));
+			bench_pair(&(struct bench_pair){.figure = figure, .op = "look-up", .step = BURST,
+				.ours = {"many rules", look_up, &t}, .reference = {"one rule", look_up, &one}});
+			if (k + 1 == sizeof(sizes) / sizeof(sizes[0])) {
+				snprintf(figure, sizeof(figure), "%s, adding one of them", shape_name[s]);
+				bench_value(figure, t.add_us, "us", NULL);
+				snprintf(figure, sizeof(figure), "%s, memory of each", shape_name[s]);
+				bench_value(figure, (double)lpm_memory(t.l) / lpm_count(t.l), "bytes", NULL);
 			}
-			qsort(base, PAIRS, sizeof(double), compare);
-			qsort(many, PAIRS, sizeof(double), compare);
-			printf("%10u %10.1f %8.2f %10.2f %12.0f\n", t.rules, many[PAIRS / 2], many[PAIRS / 2] / base[PAIRS / 2],
-				t.add_us, (double)lpm_memory(t.l) / t.rules);
-			lpm_free(t.l);
-			free(t.addr);
-			free(t.ptr);
+			empty(&t);
 		}
-		lpm_free(one.l);
-		free(one.addr);
-		free(one.ptr);
+		empty(&one);
 	}
-	return 0;
+	return bench_end();
 }

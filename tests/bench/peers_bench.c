@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What an idle peer costs: a plan of N peers with one /32 each, then one more by the operator. */
+/* What an idle peer costs: a plan of a million with one /32 each, then one more by the operator. */
+#include "bench.h"
 #include "control/rcu.h"
 #include "netmap/store.h"
 
@@ -30,13 +31,14 @@ resident(void)
 int
 main(int argc, char **argv)
 {
-	uint32_t n = argc > 1 ? (uint32_t)atoi(argv[1]) : 1000000;
+	const uint32_t n = 1000000;
 	struct plan_instance wg0 = {.name = "wg0"};
 	struct plan_peer *peer = calloc(n, sizeof(*peer));
 	struct tr_prefix *set = calloc(n, sizeof(*set));
 	struct plan p = {.file = "bench", .instance = &wg0, .n_instances = 1, .peer = peer, .n_peers = n};
 	char why[256];
 
+	bench_init("peers", argc, argv);
 	for (uint32_t i = 0; i < n; i++) {
 		set[i] = (struct tr_prefix){.addr = {.family = 4, .ip = {100, 64 | i >> 16, i >> 8, i}}, .len = 32};
 		memcpy(peer[i].public_key.b, &i, sizeof(i));
@@ -48,17 +50,18 @@ main(int argc, char **argv)
 	netmap_provider(&p);
 	while (rcu_poll())
 		;
-	printf("%u peers: taken over in %.0f ms, %.0f bytes each\n", n, ms() - start, (resident() - before) / n);
+	bench_value("a million peers, taken over", ms() - start, "ms", NULL);
+	bench_value("an idle peer's memory", (resident() - before) / n, "bytes", NULL);
 	start = ms();
 	netmap_provider(&p);
-	printf("the same plan again: %.0f ms\n", ms() - start);
+	bench_value("the same plan again", ms() - start, "ms", NULL);
 	struct tr_prefix one = {.addr = {.family = 4, .ip = {10, 1, 1, 1}}, .len = 32};
 	struct tr_peer_change c = {.public_key = {[31] = 9}, .add = &one, .n_add = 1};
 	start = ms();
 	netmap_set(netmap_table("wg0"), &c);
-	printf("one more: %.3f ms\n", ms() - start);
+	bench_value("one more, by the operator", ms() - start, "ms", NULL);
 	netmap_fini();
 	free(peer);
 	free(set);
-	return 0;
+	return bench_end();
 }
