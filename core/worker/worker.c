@@ -218,10 +218,8 @@ turn(struct worker *w)
 	unsigned work = 0;
 
 	for (unsigned i = 0; i < l->n_poll; i++) {
-		unsigned n = l->poll[i].fn(l->poll[i].node);
-		if (n)
-			graph_walk(l->graph);
-		work += n;
+		work += l->poll[i].fn(l->poll[i].node);
+		graph_walk(l->graph); /* also what a poll that received nothing has emitted */
 	}
 	if (w->t.engine->threads > 1)
 		work += thread_drain(&w->t);
