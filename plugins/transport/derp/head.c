@@ -26,12 +26,12 @@ struct parse {
 static void
 append(char *to, size_t *len, const char *at, size_t n)
 {
-	const size_t room = *len < VALUE - 1 ? VALUE - 1 - *len : 0;
+	size_t room = *len < VALUE - 1 ? VALUE - 1 - *len : 0;
 #ifdef TR_SEEDED_BUG /* for the fuzz target to find: the end of a long value is written as well */
-	memcpy(to + *len, at, n);
-#else
-	memcpy(to + *len, at, n < room ? n : room);
+	room = n;
 #endif
+	if (room > 0)
+		memcpy(to + *len, at, n < room ? n : room);
 	*len += n;
 	to[*len < VALUE - 1 ? *len : VALUE - 1] = '\0';
 }
@@ -320,7 +320,7 @@ head_request(char out[HEAD_ANSWER], const char *host, bool fast_start, const cha
 enum head_status
 head_response(const void *data, size_t len, unsigned *code, size_t *size)
 {
-	struct head unused;
+	struct head unused = {0};
 	struct parse p = {.head = &unused};
 	http_parser hp;
 	enum head_status status = parse_head(&p, &hp, HTTP_RESPONSE, data, len, size);

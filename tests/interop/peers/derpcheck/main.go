@@ -266,6 +266,23 @@ var sets = map[string][]struct {
 			}
 		}},
 	},
+	"faults": {{"a client that does not read is cut off, and others notice nothing", func() {
+		a, b, c := join(1, *addr), join(2, *addr), join(3, *addr)
+		slow := raw(nodeKey(9), *addr)
+		check(slow.Connect(context.Background()))
+		defer slow.Close()
+		for end := time.Now().Add(15 * time.Second); time.Now().Before(end); {
+			for i := 0; i < 2000; i++ {
+				check(a.Send(nodeKey(9).Public(), random(1300)))
+			}
+			delivers(b, c, random(200))
+			check(a.Send(nodeKey(9).Public(), disco(100)))
+			if wait(a, 300*time.Millisecond, func(m derp.PeerGoneMessage) bool { return m.Reason == 1 }) != nil {
+				return
+			}
+		}
+		panic("it is not")
+	}}},
 	"alive": {{"a packet arrives", func() { delivers(join(1, *addr), join(2, *addr), random(100)) }}},
 	"websocket": {
 		{"over WebSocket, packets of 0 to 32000 bytes", func() {

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A load client for DERP relays, ours or stock: pairs of clients, one thread. Prints one JSON object.
+ *
+ *   derp-load PORT PID pairs N PPS SECONDS   N pairs, PPS packets of 1,300 bytes a second in all (0: as fast as they can)
+ *   derp-load PORT PID idle N                N connections that do nothing: memory of process PID before and after
+ *   derp-load PORT PID connect N             N connections one after another, closed at once
+ *
+ * Packets are sent by the clock, whatever comes back, with their number and time in them.
+ */
+#include "../../plugins/transport/derp/frame.h"
+#include "../../plugins/transport/derp/head.h"
+#include "../../plugins/transport/derp/info.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SIZE 1300
+#define ROOM (1u << 18)
+#define BUCKETS 40000 /* of 5 us */
+#define BATCH 12      /* packets in one record */
+
+struct client {
+	SSL *ssl;
+	int fd;
+	uint8_t public_key[32];
+	uint8_t *in; /* what has come of a frame */
+	size_t in_len;
+	uint64_t got;
+};
+
+struct pair {
+	struct client from, to;
+	uint64_t sent;
+};
+
+static SSL_CTX *ctx;
+static uint16_t port;
+static uint32_t latency[BUCKETS];
+static bool counting;
+
+static uint64_t
+now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void __attribute__((noreturn))
+die(const char *what)
+{
+	fprintf(stderr, "derp-load: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* User and system time of the process, in seconds. */
+static double
+cpu_of(int pid)
+{
+	char path[64], text[1024];
+	unsigned long user, sys;
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	FILE *f = fopen(path, "re");
+	if (f == NULL || fgets(text, sizeof(text), f) == NULL)
+		die(path);
+	fclose(f);
+	if (sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys) != 2)
+		die(path);
+	return (double)(user + sys) / (double)sysconf(_SC_CLK_TCK);
+}
+
+static long
+rss_of(int pid) /* kB */
+{
+	char path[64], line[256];
+	long kb = -1;
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	FILE *f = fopen(path, "re");
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		sscanf(line, "VmRSS: %ld", &kb);
+	if (f != NULL)
+		fclose(f);
+	return kb;
+}
+
+static void
+read_exactly(struct client *c, uint8_t *out, size_t n)
+{
+	size_t got;
+	for (; n > 0; out += got, n -= got)
+		if (SSL_read_ex(c->ssl, out, n, &got) != 1)
+			die("the relay closes");
+}
+
+static void
+write_all(struct client *c, const void *data, size_t n)
+{
+	size_t done;
+	if (SSL_write_ex(c->ssl, data, n, &done) != 1)
+		die("write");
+}
+
+static void
+shake_hands(struct client *c)
+{
+	uint8_t secret[32], shared[32], frame[FRAME_HEADER + INFO_MAX], answer[FRAME_HEADER + 1024];
+	char text[HEAD_ANSWER];
+	struct info_client info = {.can_ack_pings = true};
+	size_t n = 0, size;
+	unsigned code;
+	randombytes_buf(secret, sizeof(secret));
+	crypto_scalarmult_base(c->public_key, secret);
+	memcpy(info.key, c->public_key, 32);
+	write_all(c, text, head_request(text, "relay.test", false, NULL));
+	do
+		read_exactly(c, (uint8_t *)text + n++, 1);
+	while (head_response(text, n, &code, &size) == HEAD_MORE);
+	read_exactly(c, answer, FRAME_HEADER + 8 + 32);
+	if (code != 101 || !info_shared(shared, answer + FRAME_HEADER + 8, secret))
+		die("upgrade");
+	n = info_seal_client(frame + FRAME_HEADER, &info, shared);
+	frame_header(frame, FRAME_CLIENT_INFO, (uint32_t)n);
+	write_all(c, frame, FRAME_HEADER + n);
+	read_exactly(c, answer, FRAME_HEADER);
+	read_exactly(c, answer + FRAME_HEADER, (size_t)answer[3] << 8 | answer[4]);
+}
+
+static void
+join(struct client *c)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	const int on = 1;
+	*c = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+	if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&a, sizeof(a)) != 0)
+		die("connect");
+	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	c->ssl = SSL_new(ctx);
+	SSL_set_fd(c->ssl, c->fd);
+	SSL_set_tlsext_host_name(c->ssl, "relay.test");
+	if (SSL_connect(c->ssl) != 1)
+		die("TLS");
+	shake_hands(c);
+}
+
+static void
+leave(struct client *c)
+{
+	SSL_free(c->ssl);
+	close(c->fd);
+	free(c->in);
+}
+
+/* ---- Load ---- */
+
+static size_t
+write_packet(uint8_t *p, const struct pair *x, uint64_t number)
+{
+	const uint64_t t = now_ns();
+	p = frame_header(p, FRAME_SEND, FRAME_KEY + SIZE);
+	memcpy(p, x->to.public_key, FRAME_KEY);
+	memcpy(p + FRAME_KEY, &number, 8);
+	memcpy(p + FRAME_KEY + 8, &t, 8);
+	return FRAME_HEADER + FRAME_KEY + SIZE;
+}
+
+/* Up to n packets; false: the kernel takes no more. A record that it has begun to take is offered again. */
+static bool
+send_some(struct pair *x, uint64_t n)
+{
+	static uint8_t record[BATCH * (FRAME_HEADER + FRAME_KEY + SIZE)];
+	size_t done;
+	while (n > 0) {
+		const uint64_t k = n < BATCH ? n : BATCH;
+		size_t len = 0;
+		for (uint64_t i = 0; i < k; i++)
+			len += write_packet(record + len, x, x->sent + i);
+		if (SSL_write_ex(x->from.ssl, record, len, &done) != 1) {
+			if (SSL_get_error(x->from.ssl, 0) != SSL_ERROR_WANT_WRITE)
+				die("the relay closes");
+			return false;
+		}
+		x->sent += k;
+		n -= k;
+	}
+	return true;
+}
+
+static void
+receive(struct client *c)
+{
+	size_t n;
+	const uint64_t t = now_ns();
+	while (SSL_read_ex(c->ssl, c->in + c->in_len, ROOM - c->in_len, &n) == 1) {
+		struct frame f;
+		c->in_len += n;
+		struct tr_reader r = tr_reader(c->in, c->in_len);
+		for (enum frame_status s; (s = frame_read(&f, &r, FRAME_CLIENT)) != FRAME_MORE;) {
+			uint64_t at;
+			if (s != FRAME_GOOD || f.type != FRAME_RECV || f.len != FRAME_KEY + SIZE)
+				continue;
+			memcpy(&at, f.body + FRAME_KEY + 8, 8);
+			const uint64_t us5 = (t > at ? t - at : 0) / 5000;
+			c->got++;
+			latency[us5 < BUCKETS ? us5 : BUCKETS - 1] += counting;
+		}
+		c->in_len = tr_left(&r);
+		memmove(c->in, r.p, c->in_len);
+	}
+	if (SSL_get_error(c->ssl, 0) != SSL_ERROR_WANT_READ)
+		die("the relay closes");
+}
+
+static double
+percentile(double q)
+{
+	uint64_t all = 0, sum = 0;
+	for (unsigned i = 0; i < BUCKETS; i++)
+		all += latency[i];
+	for (unsigned i = 0; i < BUCKETS; i++)
+		if ((sum += latency[i]) >= (uint64_t)((double)all * q))
+			return i * 5e-3;
+	return 0;
+}
+
+static uint64_t
+total(const struct pair *x, unsigned n, bool sent)
+{
+	uint64_t t = 0;
+	for (unsigned i = 0; i < n; i++)
+		t += sent ? x[i].sent : x[i].to.got;
+	return t;
+}
+
+static void
+poll_receivers(int ep, int ms)
+{
+	struct epoll_event e[256];
+	for (int n = epoll_wait(ep, e, 256, ms); n > 0; n--)
+		receive(e[n - 1].data.ptr);
+}
+
+/* Sends and receives until `end`; pps 0: as fast as it goes. */
+static void
+load(struct pair *x, unsigned n, int ep, double pps, uint64_t end)
+{
+	const uint64_t begin = now_ns(), before = total(x, n, true);
+	unsigned turn = 0;
+	double due = 0;
+	for (uint64_t t; (t = now_ns()) < end;) {
+		due = pps * (double)(t - begin) * 1e-9;
+		uint64_t want = pps > 0 ? (uint64_t)due : 0, have = total(x, n, true) - before;
+		for (unsigned i = 0; i < n && (pps == 0 || have < want); i++, turn++) {
+			uint64_t k = pps == 0 ? BATCH : (want - have + n - 1) / n;
+			have -= x[turn % n].sent;
+			send_some(&x[turn % n], k > 4 * BATCH ? 4 * BATCH : k);
+			have += x[turn % n].sent;
+		}
+		poll_receivers(ep, 0);
+	}
+}
+
+static void
+pairs(int pid, unsigned n, double pps, double seconds)
+{
+	struct pair *x = calloc(n, sizeof(*x));
+	int ep = epoll_create1(0);
+	for (unsigned i = 0; i < n; i++) {
+		join(&x[i].from);
+		join(&x[i].to);
+		x[i].to.in = malloc(ROOM);
+		fcntl(x[i].from.fd, F_SETFL, O_NONBLOCK);
+		fcntl(x[i].to.fd, F_SETFL, O_NONBLOCK);
+		struct epoll_event e = {.events = EPOLLIN, .data.ptr = &x[i].to};
+		epoll_ctl(ep, EPOLL_CTL_ADD, x[i].to.fd, &e);
+	}
+	load(x, n, ep, pps, now_ns() + 500000000u); /* windows open */
+	const uint64_t sent = total(x, n, true), got = total(x, n, false), begin = now_ns();
+	uint64_t *each = calloc(n, sizeof(*each)), least = UINT64_MAX;
+	for (unsigned i = 0; i < n; i++)
+		each[i] = x[i].to.got;
+	const double cpu = cpu_of(pid);
+	counting = true;
+	load(x, n, ep, pps, begin + (uint64_t)(seconds * 1e9));
+	counting = false;
+	const double used = cpu_of(pid) - cpu, took = (double)(now_ns() - begin) * 1e-9;
+	const uint64_t sent_now = total(x, n, true) - sent, got_now = total(x, n, false) - got;
+	for (unsigned i = 0; i < n; i++)
+		least = x[i].to.got - each[i] < least ? x[i].to.got - each[i] : least;
+	for (uint64_t end = now_ns() + 300000000u; now_ns() < end;) /* what is underway is not lost */
+		poll_receivers(ep, 10);
+	const double bits = (double)got_now * SIZE * 8;
+	printf("{\"pairs\": %u, \"offered_pps\": %.0f, \"sent_pps\": %.0f, \"gbps\": %.3f, \"gb_per_cpu_s\": %.3f, \"cpu\": %.2f, "
+	       "\"loss\": %.4f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"least_share\": %.2f}\n", n, pps, (double)sent_now / took,
+		bits / took * 1e-9, used > 0 ? bits * 1e-9 / used : 0, used / took,
+		1 - (double)total(x, n, false) / (double)total(x, n, true), percentile(0.5), percentile(0.99),
+		got_now ? (double)least * n / (double)got_now : 0);
+	for (unsigned i = 0; i < n; i++) {
+		leave(&x[i].from);
+		leave(&x[i].to);
+	}
+	free(each);
+	free(x);
+}
+
+static void
+idle(int pid, unsigned n)
+{
+	struct client *c = calloc(n, sizeof(*c));
+	const long before = rss_of(pid);
+	for (unsigned i = 0; i < n; i++)
+		join(&c[i]);
+	sleep(2);
+	const long after = rss_of(pid);
+	printf("{\"idle\": %u, \"kb_each\": %.1f}\n", n, (double)(after - before) / n);
+	for (unsigned i = 0; i < n; i++)
+		leave(&c[i]);
+	free(c);
+}
+
+static void
+connects(int pid, unsigned n)
+{
+	struct client c;
+	const double cpu = cpu_of(pid);
+	const uint64_t begin = now_ns();
+	for (unsigned i = 0; i < n; i++) {
+		join(&c);
+		leave(&c);
+	}
+	usleep(200000);
+	const double used = cpu_of(pid) - cpu;
+	printf("{\"connects\": %u, \"per_s\": %.0f, \"per_cpu_s\": %.0f, \"rss_kb\": %ld}\n", n,
+		n / ((double)(now_ns() - begin) * 1e-9), used > 0 ? n / used : 0, rss_of(pid));
+}
+
+int
+main(int argc, char **argv)
+{
+	struct rlimit l;
+	if (argc < 5 || sodium_init() < 0) {
+		fprintf(stderr, "usage: derp-load PORT PID pairs N PPS SECONDS | idle N | connect N\n");
+		return 2;
+	}
+	getrlimit(RLIMIT_NOFILE, &l);
+	l.rlim_cur = l.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &l);
+	port = (uint16_t)atoi(argv[1]);
+	const int pid = atoi(argv[2]);
+	const unsigned n = (unsigned)atoi(argv[4]);
+	ctx = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_read_ahead(ctx, 1);
+	SSL_CTX_set_default_read_buffer_len(ctx, 65536);
+	if (strcmp(argv[3], "idle") == 0)
+		idle(pid, n);
+	else if (strcmp(argv[3], "connect") == 0)
+		connects(pid, n);
+	else if (strcmp(argv[3], "pairs") == 0 && argc == 7)
+		pairs(pid, n, atof(argv[5]), atof(argv[6]));
+	return 0;
+}
