@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-extern const struct aead_engine aead_avx2, aead_ipsec_mb, aead_sodium;
+extern const struct aead_engine aead_ifma, aead_avx512, aead_avx2, aead_ipsec_mb, aead_sodium;
 
 /* 12 bytes: 4 zero, then the counter little-endian (DPDK supports this project's hosts little-endian only). */
 static inline void

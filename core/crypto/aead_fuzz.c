@@ -21,17 +21,27 @@ static struct {
 static unsigned sides;
 
 static void
+add(const struct aead_engine *e)
+{
+	if (!e->usable())
+		return;
+	assert(sides < SIDES);
+	side[sides].engine = e;
+	side[sides++].worker = e->worker_new();
+}
+
+static void
 setup(void)
 {
 	if (crypto_init() != 0)
 		abort();
-	for (const struct aead_engine *const *e = aead_engines; *e; e++) {
-		if (!(*e)->usable())
-			continue;
-		assert(sides < SIDES);
-		side[sides].engine = *e;
-		side[sides++].worker = (*e)->worker_new();
-	}
+	for (const struct aead_engine *const *e = aead_engines; *e; e++)
+		add(*e);
+#if __has_include(<simde/x86/avx512.h>)
+	extern const struct aead_engine aead_emulated_avx512, aead_emulated_ifma;
+	add(&aead_emulated_avx512);
+	add(&aead_emulated_ifma);
+#endif
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

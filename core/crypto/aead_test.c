@@ -20,21 +20,31 @@ static const struct tr_crypto *const c = &core_crypto;
 struct use {
 	const struct aead_engine *engine;
 	void *worker;
+	bool emulated; /* slow */
 };
+
+static void
+use(struct use *u, unsigned *n, const struct aead_engine *e, bool emulated)
+{
+	if (!e->usable())
+		return;
+	u[*n] = (struct use){.engine = e, .worker = e->worker_new(), .emulated = emulated};
+	assert_non_null(u[(*n)++].worker);
+}
 
 static unsigned
 uses(struct use *u)
 {
 	unsigned n = 0;
 
-	for (const struct aead_engine *const *e = aead_engines; *e; e++) {
-		if (!(*e)->usable())
-			continue;
-		u[n].engine = *e;
-		u[n].worker = (*e)->worker_new();
-		assert_non_null(u[n++].worker);
-	}
+	for (const struct aead_engine *const *e = aead_engines; *e; e++)
+		use(u, &n, *e, false);
 	assert_true(n > 0);
+#if __has_include(<simde/x86/avx512.h>)
+	extern const struct aead_engine aead_emulated_avx512, aead_emulated_ifma;
+	use(u, &n, &aead_emulated_avx512, true);
+	use(u, &n, &aead_emulated_ifma, true);
+#endif
 	return n;
 }
 
@@ -70,28 +80,44 @@ all(const uint8_t *p, size_t n, uint8_t value)
 
 /* ---- Poly1305's carries ---- */
 
+/* `n` times the same packet: engines give short bursts to each other, and longer ones other lanes. */
 static void
-carries_of(const struct use *u)
+carry(const struct use *u, size_t v, uint16_t n)
 {
-	uint8_t key[32], data[2048];
+	static uint8_t data[20][2048];
+	struct tr_aead p[20];
+	uint8_t key[32], tag[16];
 
 	for (uint8_t i = 0; i < 32; i++)
 		key[i] = i;
-	for (size_t i = 0; i < sizeof(carry_vectors) / sizeof(*carry_vectors); i++) {
-		struct tr_aead p = {.key = key, .counter = carry_vectors[i].counter, .data = data,
-			.len = carry_vectors[i].prefix + 16};
-		memset(data, 0xff, p.len);
-		unhex(data + p.len - 16, 16, carry_vectors[i].last);
-		unhex(data + p.len, 16, carry_vectors[i].tag);
-		u->engine->open(u->worker, &p, 1);
-		assert_int_equal(p.ok, 1);
-		memset(data + p.len, 0, 16);
-		u->engine->seal(u->worker, &p, 1); /* back to the ciphertext */
-		assert_true(all(data, carry_vectors[i].prefix, 0xff));
-		uint8_t tag[16];
-		unhex(tag, 16, carry_vectors[i].tag);
-		assert_memory_equal(data + p.len, tag, 16);
+	unhex(tag, 16, carry_vectors[v].tag);
+	for (uint16_t i = 0; i < n; i++) {
+		p[i] = (struct tr_aead){.key = key, .counter = carry_vectors[v].counter, .data = data[i],
+			.len = carry_vectors[v].prefix + 16};
+		memset(data[i], 0xff, p[i].len);
+		unhex(data[i] + p[i].len - 16, 16, carry_vectors[v].last);
+		memcpy(data[i] + p[i].len, tag, 16);
 	}
+	u->engine->open(u->worker, p, n);
+	for (uint16_t i = 0; i < n; i++) {
+		assert_int_equal(p[i].ok, 1);
+		memset(data[i] + p[i].len, 0, 16);
+	}
+	u->engine->seal(u->worker, p, n); /* back to the ciphertext */
+	for (uint16_t i = 0; i < n; i++) {
+		assert_true(all(data[i], carry_vectors[v].prefix, 0xff));
+		assert_memory_equal(data[i] + p[i].len, tag, 16);
+	}
+}
+
+static void
+carries_of(const struct use *u)
+{
+	static const uint16_t bursts[] = {1, 3, 5, 8, 20};
+
+	for (size_t v = 0; v < sizeof(carry_vectors) / sizeof(*carry_vectors); v++)
+		for (size_t i = 0; i < sizeof(bursts) / sizeof(*bursts); i++)
+			carry(u, v, bursts[i]);
 }
 
 static void
@@ -145,7 +171,7 @@ lengths_of(const struct use *u)
 	for (int i = 0; i < N; i++)
 		assert_non_null(p[i].memory = aligned_alloc(64, MAX_LEN + 2 * ROOM + 16 + 64 + 48));
 	/* 1031 is prime to 2049, so a burst holds lengths from everywhere. */
-	for (uint32_t i = 0; i < ALIGNMENTS * (MAX_LEN + 1); i++) {
+	for (uint32_t i = 0; i < (u->emulated ? 4 : ALIGNMENTS) * (MAX_LEN + 1); i++) {
 		prepare(&p[n], &a[n], i * 1031 % (MAX_LEN + 1), i / (MAX_LEN + 1), i);
 		if (++n == burst) {
 			check_burst(u, p, a, n);
@@ -179,6 +205,8 @@ long_burst_of(const struct use *u)
 		memcpy(data[i], plain, 80);
 		a[i] = (struct tr_aead){.key = key, .counter = i, .data = data[i], .len = 80};
 	}
+	u->engine->seal(u->worker, a, 0);
+	u->engine->open(u->worker, a, 0);
 	u->engine->seal(u->worker, a, N);
 	for (uint16_t i = 0; i < N; i++) {
 		c->seal(sealed, key, i, plain, 80, NULL, 0);
@@ -328,29 +356,41 @@ forgeries(void **state)
 
 /* ---- Memory: assembly isn't instrumented, so unmapped pages stand on both sides ---- */
 
+/* A burst of n whose first packet is `first`, the others short ones elsewhere; each opens or is refused as it should. */
+static void
+guarded_burst(const struct use *u, const struct tr_aead *first, uint16_t n)
+{
+	static uint8_t other[4][80], key[32];
+	struct tr_aead a[5] = {*first};
+
+	for (uint16_t i = 1; i < n; i++)
+		a[i] = (struct tr_aead){.key = key, .counter = i, .data = other[i - 1], .len = 60u + i};
+	u->engine->seal(u->worker, a, n);
+	u->engine->open(u->worker, a, n);
+	for (uint16_t i = 0; i < n; i++)
+		assert_int_equal(a[i].ok, 1);
+	a->data[a->len] ^= a->data[a->len] + 1u;
+	u->engine->open(u->worker, a, n);
+	assert_int_equal(a->ok, 0);
+}
+
 static void
 guarded_of(const struct use *u)
 {
 	const size_t page = 4096;
 	uint8_t *map = mmap(NULL, 3 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *mid = map + page;
-	uint8_t key[32], plain[MAX_LEN];
+	uint8_t key[32];
 
 	assert_ptr_not_equal(map, MAP_FAILED);
 	assert_int_equal(mprotect(mid, page, PROT_READ | PROT_WRITE), 0);
-	fill(plain, sizeof(plain), 9);
 	memset(key, 0x42, 32);
-	for (uint32_t len = 0; len <= MAX_LEN; len++) {
+	for (uint32_t len = 0; len <= MAX_LEN; len += u->emulated ? 7 : 1) {
 		for (int at_end = 0; at_end < 2; at_end++) {
 			struct tr_aead a = {.key = key, .counter = len, .len = len};
 			a.data = at_end ? mid + page - len - 16 : mid;
-			memcpy(a.data, plain, len);
-			u->engine->seal(u->worker, &a, 1);
-			u->engine->open(u->worker, &a, 1);
-			assert_int_equal(a.ok, 1);
-			a.ok = 1;
-			a.data[len] ^= a.data[len] + 1u;
-			u->engine->open(u->worker, &a, 1);
-			assert_int_equal(a.ok, 0);
+			fill(a.data, len, len);
+			for (uint16_t n = 1; n <= 5; n += 2)
+				guarded_burst(u, &a, n);
 		}
 	}
 	/* The key as well. */
@@ -358,9 +398,8 @@ guarded_of(const struct use *u)
 	for (int at_end = 0; at_end < 2; at_end++) {
 		uint8_t data[80] = {0};
 		struct tr_aead a = {.key = at_end ? mid + page - 32 : mid, .data = data, .len = 64};
-		u->engine->seal(u->worker, &a, 1);
-		u->engine->open(u->worker, &a, 1);
-		assert_int_equal(a.ok, 1);
+		for (uint16_t n = 1; n <= 5; n += 2)
+			guarded_burst(u, &a, n);
 	}
 	munmap(map, 3 * page);
 }
@@ -378,12 +417,59 @@ choice(void **state)
 	assert_null(aead_choose("rot13"));
 	assert_non_null(aead_choose(NULL));
 	assert_true(aead_choose(NULL)->usable());
+	for (const struct aead_engine *const *e = aead_engines; *e; e++)
+		if ((*e)->usable())
+			assert_true(aead_proved(*e));
 }
 
+/* An engine that is wrong on some CPU is found out when it is to be chosen. */
+static bool wrong_in_sealing;
+
+static void
+wrong_seal(void *w, struct tr_aead *p, uint16_t n)
+{
+	aead_choose("libsodium")->seal(w, p, n);
+	if (wrong_in_sealing)
+		p[n - 1].data[p[n - 1].len] ^= 1;
+}
+
+static void
+wrong_open(void *w, struct tr_aead *p, uint16_t n)
+{
+	aead_choose("libsodium")->open(w, p, n);
+	if (!wrong_in_sealing)
+		p[0].ok = 1;
+}
+
+static void
+proof(void **state)
+{
+	struct aead_engine wrong = *aead_choose("libsodium");
+
+	assert_true(aead_proved(&wrong));
+	wrong.seal = wrong_seal;
+	wrong.open = wrong_open;
+	assert_false(aead_proved(&wrong));
+	wrong_in_sealing = true;
+	assert_false(aead_proved(&wrong));
+}
+
+/* Says which engines this run is about. */
 static int
 setup(void **state)
 {
-	return crypto_init();
+	struct use u[8];
+	int rc = crypto_init();
+	unsigned n = rc == 0 ? uses(u) : 0;
+
+	for (const struct aead_engine *const *e = aead_engines; *e; e++)
+		print_message("%s: %s\n", (*e)->name, (*e)->usable() ? "TESTED on this CPU" : "NOT TESTED here: this CPU lacks it");
+	for (unsigned i = 0; i < n; i++) {
+		if (u[i].emulated)
+			print_message("%s: TESTED, but not on a CPU that has it\n", u[i].engine->name);
+		u[i].engine->worker_free(u[i].worker);
+	}
+	return rc;
 }
 
 int
@@ -391,7 +477,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(carries), cmocka_unit_test(lengths), cmocka_unit_test(long_burst), cmocka_unit_test(mixed),
-		cmocka_unit_test(forgeries), cmocka_unit_test(guarded), cmocka_unit_test(choice),
+		cmocka_unit_test(forgeries), cmocka_unit_test(guarded), cmocka_unit_test(choice), cmocka_unit_test(proof),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

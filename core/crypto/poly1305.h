@@ -57,15 +57,14 @@ poly1305_start(struct poly1305 *m, const uint8_t key[32])
 }
 
 /*
- * h = (h + 2^128 + block) * r modulo p, but not fully reduced: h[2] stays below 5. With s1 for r[1] * 2^128 no
- * product lies above 2^192, and what does above 2^130 is folded back times 5.
+ * h = h * r modulo p, but not fully reduced: h[2] below 8 before, below 5 after. With s1 for r[1] * 2^128 no product lies
+ * above 2^192, and what does above 2^130 is folded back times 5.
  */
 static inline __attribute__((always_inline)) void
-poly1305_block(struct poly1305 *m, uint64_t lo, uint64_t hi)
+poly1305_multiply(struct poly1305 *m)
 {
-	uint64_t h0 = m->h[0], h1 = m->h[1], h2 = m->h[2], a0, a1, b0, b1, c0, c1, d0, d1, high;
+	uint64_t h0 = m->h[0], h1 = m->h[1], h2 = m->h[2], a0, a1, b0, b1, c0, c1, d0, d1, fold;
 
-	ADD3(h0, h1, h2, lo, hi, 1);
 	MUL(a0, a1, h0, m->r[0]);
 	MUL(b0, b1, h0, m->r[1]);
 	MUL(c0, c1, h1, m->s1);
@@ -76,23 +75,38 @@ poly1305_block(struct poly1305 *m, uint64_t lo, uint64_t hi)
 	c1 = h2 * m->r[0];
 	ADD2(b0, b1, c0, c1);
 	ADD2(b0, b1, a1, 0);
-	high = (b1 >> 2) + (b1 & ~(uint64_t)3); /* what lies above 2^130, times 5 */
+	fold = (b1 >> 2) + (b1 & ~(uint64_t)3);
 	b1 &= 3;
-	ADD3(a0, b0, b1, high, 0, 0);
+	ADD3(a0, b0, b1, fold, 0, 0);
 	m->h[0] = a0, m->h[1] = b0, m->h[2] = b1;
+}
+
+static inline __attribute__((always_inline)) void
+poly1305_block(struct poly1305 *m, uint64_t lo, uint64_t hi)
+{
+	ADD3(m->h[0], m->h[1], m->h[2], lo, hi, 1);
+	poly1305_multiply(m);
+}
+
+/* The last block, padded with zeros: `len` of its bytes, 1 to 15, are there, and 16 are readable. */
+static inline __attribute__((always_inline)) void
+poly1305_partial(uint64_t in[2], const uint8_t *data, uint32_t len)
+{
+	unsigned bits = len * 8;
+
+	memcpy(in, data, 16);
+	in[0] &= bits < 64 ? ((uint64_t)1 << bits) - 1 : UINT64_MAX;
+	in[1] &= bits > 64 ? ((uint64_t)1 << (bits - 64)) - 1 : 0;
 }
 
 /* The last bytes of the ciphertext, then both lengths (RFC 8439 §2.8: no associated data). data: 16 are readable. */
 static inline __attribute__((always_inline)) void
 poly1305_end(struct poly1305 *m, const uint8_t *data, uint32_t len)
 {
-	unsigned bits = len % 16 * 8;
 	uint64_t in[2];
 
-	if (bits > 0) {
-		memcpy(in, data, 16);
-		in[0] &= bits < 64 ? ((uint64_t)1 << bits) - 1 : UINT64_MAX;
-		in[1] &= bits > 64 ? ((uint64_t)1 << (bits - 64)) - 1 : 0;
+	if (len % 16 > 0) {
+		poly1305_partial(in, data, len % 16);
 		poly1305_block(m, in[0], in[1]);
 	}
 	poly1305_block(m, 0, len);
