@@ -263,7 +263,7 @@ load(struct pair *x, unsigned n, int ep, double pps, uint64_t end)
 		for (unsigned i = 0; i < n && (pps == 0 || have < want); i++, turn++) {
 			uint64_t k = pps == 0 ? BATCH : (want - have + n - 1) / n;
 			have -= x[turn % n].sent;
-			send_some(&x[turn % n], k > 4 * BATCH ? 4 * BATCH : k);
+			send_some(&x[turn % n], k > BATCH ? BATCH : k); /* who is late catches up in small steps */
 			have += x[turn % n].sent;
 		}
 		poll_receivers(ep, 0);

@@ -345,7 +345,7 @@ void
 session_resume(struct session *s)
 {
 	spend(s, 0);
-	if (s->tokens < 0)
+	if (s->tokens < 0 && s->relay->now.rate != 0)
 		return;
 	TAILQ_REMOVE(&s->relay->throttled, s, throttled);
 	s->on_throttled = false;
