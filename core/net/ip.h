@@ -201,12 +201,8 @@ ip_tos(const uint8_t *p)
 static inline void
 ip6_header(uint8_t *p, uint8_t tos, uint16_t payload, uint8_t next, uint8_t hops)
 {
-	p[0] = (uint8_t)(0x60 | tos >> 4);
-	p[1] = (uint8_t)(tos << 4);
-	p[2] = p[3] = 0;
-	put_be16(p + 4, payload);
-	p[6] = next;
-	p[7] = hops;
+	put_32(p, rte_cpu_to_be_32(UINT32_C(0x60000000) | (uint32_t)tos << 20));
+	put_32(p + 4, rte_cpu_to_be_16(payload) | (uint32_t)next << 16 | (uint32_t)hops << 24);
 }
 
 /* Writes an IPv4 header without addresses and checksum; DF clear. */

@@ -86,23 +86,28 @@ put(struct path *p, const struct tr_endpoint *e, uint64_t session)
 	atomic_store_explicit(&p->seq, seq + 2, memory_order_release);
 }
 
-void
-path_read(uint32_t peer, struct tr_endpoint *out, uint64_t *session)
+/* A consistent copy. Word by word also on the way out: a wider load of what was just stored would wait. */
+static inline void
+copy(const struct path *p, struct tr_endpoint *out, uint64_t *session)
 {
-	const struct path *p = &paths[peer];
-	uint64_t word[WORDS], s;
 	uint32_t before, after;
 
 	do {
 		before = atomic_load_explicit(&p->seq, memory_order_acquire);
-		for (unsigned i = 0; i < WORDS; i++)
-			word[i] = atomic_load_explicit(&p->word[i], memory_order_acquire);
-		s = atomic_load_explicit(&p->session, memory_order_acquire);
+		for (unsigned i = 0; i < WORDS; i++) {
+			const uint64_t word = atomic_load_explicit(&p->word[i], memory_order_acquire);
+			memcpy((uint8_t *)out + i * sizeof(word), &word, sizeof(word));
+		}
+		if (session)
+			*session = atomic_load_explicit(&p->session, memory_order_acquire);
 		after = atomic_load_explicit(&p->seq, memory_order_relaxed);
 	} while (before != after || before % 2);
-	memcpy(out, word, sizeof(word));
-	if (session)
-		*session = s;
+}
+
+void
+path_read(uint32_t peer, struct tr_endpoint *out, uint64_t *session)
+{
+	copy(&paths[peer], out, session);
 }
 
 void
@@ -111,7 +116,7 @@ path_get(const uint32_t *peer, uint16_t n, struct tr_endpoint *out)
 	for (uint16_t i = 0; i < n; i++)
 		__builtin_prefetch(&paths[peer[i]]);
 	for (uint16_t i = 0; i < n; i++)
-		path_read(peer[i], &out[i], NULL);
+		copy(&paths[peer[i]], &out[i], NULL);
 }
 
 void
