@@ -190,11 +190,11 @@ host_index_free(struct tr_node *node, uint32_t index)
 
 /* ---- Netmap ---- */
 
-static enum tr_name_status
-host_name_find(struct tr_node *node, const char *name, size_t len, struct tr_name *out)
+static void
+host_names_find(struct tr_node *node, struct tr_name_find *names, uint16_t n)
 {
 	(void)node;
-	return netmap_name(name, len, out);
+	netmap_names(names, n);
 }
 
 static enum tr_name_status
@@ -462,7 +462,7 @@ host_init(struct engine *e)
 		.path_session = host_path_session,
 		.index_new = host_index_new,
 		.index_free = host_index_free,
-		.name_find = host_name_find,
+		.names_find = host_names_find,
 		.name_reverse = host_name_reverse,
 		.peer_each = host_peer_each,
 		.path_show = host_path_show,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "hash.h"
 
+#include <rte_prefetch.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -26,8 +27,8 @@ mix(uint64_t a, uint64_t b)
  * A folded multiplication for 16 bytes, chained; the last ones overlap those before. Keyed, not cryptographic: strangers
  * ask, but only the operator and who provides the netmap put something in, and nobody is told where it lies.
  */
-static size_t
-start(const struct hash *h, const void *key, size_t len)
+size_t
+hash_start(const struct hash *h, const void *key, size_t len)
 {
 	const uint8_t *p = key;
 	uint64_t x = h->key[0] ^ len, low = 0, high = 0;
@@ -44,7 +45,9 @@ start(const struct hash *h, const void *key, size_t len)
 		memcpy(&low, p, len);
 	}
 	x = mix(low ^ h->key[1], high ^ x);
-	return mix(x, h->key[1]) & h->mask;
+	const size_t at = mix(x, h->key[1]) & h->mask;
+	rte_prefetch0((const void *)&h->slot[at]);
+	return at;
 }
 
 static void *
@@ -81,7 +84,7 @@ hash_fini(struct hash *h)
 bool
 hash_add(struct hash *h, void *item, const void *key, size_t len)
 {
-	size_t i = start(h, key, len);
+	size_t i = hash_start(h, key, len);
 
 	if (h->used == h->max)
 		return false;
@@ -95,7 +98,7 @@ hash_add(struct hash *h, void *item, const void *key, size_t len)
 void
 hash_del(struct hash *h, const void *item, const void *key, size_t len)
 {
-	size_t i = start(h, key, len);
+	size_t i = hash_start(h, key, len);
 
 	while (load(h, i) != item) {
 		if (!load(h, i))
@@ -113,10 +116,17 @@ hash_del(struct hash *h, const void *item, const void *key, size_t len)
 	while (load(h, --i) == &dead);
 }
 
-void *
-hash_find(const struct hash *h, const void *key, size_t len)
+const void *
+hash_peek(const struct hash *h, size_t start)
 {
-	for (size_t i = start(h, key, len), end = i + h->mask + 1; i < end; i++) {
+	const void *item = load(h, start);
+	return item == &dead ? NULL : item;
+}
+
+void *
+hash_find_from(const struct hash *h, size_t start, const void *key, size_t len)
+{
+	for (size_t i = start, end = start + h->mask + 1; i < end; i++) {
 		void *item = load(h, i);
 		if (!item)
 			return NULL;
@@ -124,4 +134,10 @@ hash_find(const struct hash *h, const void *key, size_t len)
 			return item;
 	}
 	return NULL;
+}
+
+void *
+hash_find(const struct hash *h, const void *key, size_t len)
+{
+	return hash_find_from(h, hash_start(h, key, len), key, len);
 }

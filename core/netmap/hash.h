@@ -22,3 +22,9 @@ void hash_fini(struct hash *h);
 bool hash_add(struct hash *h, void *item, const void *key, size_t len); /* not there yet; false: full */
 void hash_del(struct hash *h, const void *item, const void *key, size_t len);
 void *hash_find(const struct hash *h, const void *key, size_t len); /* any reader */
+
+/* hash_find() in steps, for bursts whose memory is to be fetched ahead: where the search begins, what lies there (only to
+ * be fetched: it may be another's, or NULL), the search. */
+size_t hash_start(const struct hash *h, const void *key, size_t len);
+const void *hash_peek(const struct hash *h, size_t start);
+void *hash_find_from(const struct hash *h, size_t start, const void *key, size_t len);

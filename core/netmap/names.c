@@ -5,6 +5,8 @@
 #include "../control/rcu.h"
 
 #include <ctype.h>
+#include <rte_prefetch.h>
+#include <stdalign.h>
 #include <stdlib.h>
 
 #define MORE_NAMES 65536
@@ -17,12 +19,13 @@ struct answer {
 };
 
 struct name { /* lives as long as it has an address */
-	_Atomic(struct answer *) answer;
 	struct name *next, **prev;
 	struct tr_addr *fixed, *coming; /* from `names`: now, and in the plan being taken over */
 	uint32_t *peer;
 	uint16_t n_fixed, n_coming;
 	uint32_t n_peers;
+	/* What readers touch, in one cache line if the name is short. */
+	_Alignas(64) _Atomic(struct answer *) answer;
 	uint16_t len;
 	char fqdn[];
 };
@@ -163,9 +166,11 @@ name_get(const char *label)
 	struct name *x = hash_find(&forward, fqdn, (size_t)len);
 	if (x)
 		return x;
-	x = calloc(1, sizeof(*x) + (size_t)len + 1);
+	const size_t size = RTE_ALIGN_CEIL(sizeof(*x) + (size_t)len + 1, alignof(struct name));
+	x = aligned_alloc(alignof(struct name), size);
 	if (!x)
 		return NULL;
+	memset(x, 0, size);
 	memcpy(x->fqdn, fqdn, (size_t)len + 1);
 	x->len = (uint16_t)len;
 	if (!hash_add(&forward, x, fqdn, (size_t)len)) {
@@ -369,22 +374,39 @@ names_fini(void)
 
 /* ---- Readers ---- */
 
-enum tr_name_status
-netmap_name(const char *name, size_t len, struct tr_name *out)
+static bool
+below(const struct domain *d, const char *name, size_t len)
+{
+	return d && len >= d->len && !memcmp(name + len - d->len, d->text, d->len) &&
+	       (len == d->len || name[len - d->len - 1] == '.');
+}
+
+/* Each step fetches what the next one reads: slots, names, answers. */
+void
+netmap_names(struct tr_name_find *find, uint16_t n)
 {
 	const struct domain *d = atomic_load_explicit(&domain, memory_order_acquire);
-	const struct name *x = hash_find(&forward, name, len);
-	const struct answer *a = x ? atomic_load_explicit(&x->answer, memory_order_acquire) : NULL;
+	const struct answer *answer[TR_BURST];
+	size_t at[TR_BURST];
 
-	if (a) {
-		out->n = a->n;
-		out->addr = a->addr;
-		return TR_NAME_FOUND;
+	for (uint16_t i = 0; i < n; i++)
+		at[i] = hash_start(&forward, find[i].name, find[i].len);
+	for (uint16_t i = 0; i < n; i++) {
+		const struct name *x = hash_peek(&forward, at[i]);
+		if (x)
+			rte_prefetch0(&x->answer);
 	}
-	if (d && len >= d->len && !memcmp(name + len - d->len, d->text, d->len) &&
-		(len == d->len || name[len - d->len - 1] == '.'))
-		return TR_NAME_NONE;
-	return TR_NAME_FOREIGN;
+	for (uint16_t i = 0; i < n; i++) {
+		const struct name *x = hash_find_from(&forward, at[i], find[i].name, find[i].len);
+		answer[i] = x ? atomic_load_explicit(&x->answer, memory_order_acquire) : NULL;
+		rte_prefetch0(answer[i]);
+	}
+	for (uint16_t i = 0; i < n; i++) {
+		struct tr_name_find *f = &find[i];
+		f->status = answer[i] ? TR_NAME_FOUND : below(d, f->name, f->len) ? TR_NAME_NONE : TR_NAME_FOREIGN;
+		if (answer[i])
+			f->found = (struct tr_name){.n = answer[i]->n, .addr = answer[i]->addr};
+	}
 }
 
 /* The ranges that tailnets number their nodes from; and every address that a peer holds alone. */

@@ -142,7 +142,7 @@ persist_peer(FILE *f, const struct netmap_table *t, const struct entry *e)
 		fprintf(f, "      endpoint: \"%s\"\n", text);
 	}
 	if (r->peer.keepalive)
-		fprintf(f, "      keepalive: %us\n", r->peer.keepalive);
+		fprintf(f, "      persistent_keepalive: %us\n", r->peer.keepalive);
 	fprintf(f, "      allowed_ips: [");
 	for (uint32_t i = 0; i < r->peer.n_allowed; i++) {
 		format_prefix(&r->prefix[i], text);

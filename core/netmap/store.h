@@ -39,7 +39,7 @@ const struct tr_peer *netmap_peer(const struct netmap_table *t, uint32_t id);   
 uint32_t netmap_by_key(const struct netmap_table *t, const uint8_t public_key[32]);   /* any reader */
 const struct lpm *netmap_allowed(const struct netmap_table *t);                        /* values are peer ids */
 void netmap_each(struct netmap_table *t, void (*fn)(void *arg, const struct tr_peer *), void *arg);
-enum tr_name_status netmap_name(const char *name, size_t len, struct tr_name *out);    /* any reader */
+void netmap_names(struct tr_name_find *names, uint16_t n); /* any reader; n <= TR_BURST */
 enum tr_name_status netmap_reverse(const struct tr_addr *a, const char **name, size_t *len);
 
 /* Operator's layer: durable (written and fsynced) when they return 0. */

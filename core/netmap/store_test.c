@@ -122,6 +122,15 @@ provide(struct plan p)
 	rcu_poll();
 }
 
+static enum tr_name_status
+find_name(const char *name, struct tr_name *out)
+{
+	struct tr_name_find f = {.name = name, .len = (uint16_t)strlen(name)};
+	netmap_names(&f, 1);
+	*out = f.found;
+	return f.status;
+}
+
 static uint32_t
 who(const char *interface, const char *text)
 {
@@ -243,15 +252,15 @@ answers_names(void **state)
 	begin(10);
 	p.names = (struct tr_list){3, names};
 	provide(p);
-	assert_int_equal(netmap_name("nas.mesh.example", 16, &n), TR_NAME_FOUND);
+	assert_int_equal(find_name("nas.mesh.example", &n), TR_NAME_FOUND);
 	assert_int_equal(n.n, 2);
-	assert_int_equal(netmap_name("anna.mesh.example", 17, &n), TR_NAME_FOUND);
+	assert_int_equal(find_name("anna.mesh.example", &n), TR_NAME_FOUND);
 	assert_int_equal(n.n, 3);
-	assert_int_equal(netmap_name("bert.mesh.example", 17, &n), TR_NAME_FOUND);
-	assert_int_equal(netmap_name("carl.mesh.example", 17, &n), TR_NAME_NONE);
-	assert_int_equal(netmap_name("mesh.example", 12, &n), TR_NAME_NONE);
-	assert_int_equal(netmap_name("xmesh.example", 13, &n), TR_NAME_FOREIGN);
-	assert_int_equal(netmap_name("example", 7, &n), TR_NAME_FOREIGN);
+	assert_int_equal(find_name("bert.mesh.example", &n), TR_NAME_FOUND);
+	assert_int_equal(find_name("carl.mesh.example", &n), TR_NAME_NONE);
+	assert_int_equal(find_name("mesh.example", &n), TR_NAME_NONE);
+	assert_int_equal(find_name("xmesh.example", &n), TR_NAME_FOREIGN);
+	assert_int_equal(find_name("example", &n), TR_NAME_FOREIGN);
 
 	struct tr_addr a = addr("fd7a:115c:a1e0::1");
 	assert_int_equal(netmap_reverse(&a, &name, &len), TR_NAME_FOUND);
@@ -267,11 +276,11 @@ answers_names(void **state)
 	p.domain = "other";
 	p.names = (struct tr_list){1, names};
 	provide(p);
-	assert_int_equal(netmap_name("anna.mesh.example", 17, &n), TR_NAME_FOREIGN);
-	assert_int_equal(netmap_name("anna.other", 10, &n), TR_NAME_NONE);
-	assert_int_equal(netmap_name("bert.other", 10, &n), TR_NAME_FOUND);
-	assert_int_equal(netmap_name("anne.other", 10, &n), TR_NAME_FOUND);
-	assert_int_equal(netmap_name("nas.other", 9, &n), TR_NAME_FOUND);
+	assert_int_equal(find_name("anna.mesh.example", &n), TR_NAME_FOREIGN);
+	assert_int_equal(find_name("anna.other", &n), TR_NAME_NONE);
+	assert_int_equal(find_name("bert.other", &n), TR_NAME_FOUND);
+	assert_int_equal(find_name("anne.other", &n), TR_NAME_FOUND);
+	assert_int_equal(find_name("nas.other", &n), TR_NAME_FOUND);
 	assert_int_equal(n.n, 1);
 	a = addr("100.64.0.1");
 	assert_int_equal(netmap_reverse(&a, &name, &len), TR_NAME_FOUND);
@@ -335,8 +344,10 @@ lays_the_operator_above(void **state)
 	assert_int_equal(change(9, TR_PEER_REMOVE, NULL, NULL), 0);
 	assert_null(peer_of("wg0", 9));
 
+	assert_int_equal(change(1, TR_PEER_KEEPALIVE, NULL, NULL), 0);
 	char *text = netmap_persist();
 	assert_non_null(strstr(text, "100.64.7.7/32"));
+	assert_non_null(strstr(text, "      persistent_keepalive: 25s\n"));
 	free(text);
 	struct json_show *j;
 	netmap_show(json_show_begin(&j));
@@ -555,7 +566,7 @@ map_reader(void *arg)
 			if (p && (memcmp(p->public_key, k.b, 32) || (p->name && strlen(p->name) > 31)))
 				atomic_fetch_add(&torn, 1);
 			struct tr_name name;
-			if (netmap_name("p1.mesh.example", 15, &name) == TR_NAME_FOUND && name.n && name.addr[0].family != 4)
+			if (find_name("p1.mesh.example", &name) == TR_NAME_FOUND && name.n && name.addr[0].family != 4)
 				atomic_fetch_add(&torn, 1);
 			struct tr_addr a = addr("100.64.0.1");
 			const char *fqdn;

@@ -20,7 +20,7 @@ static const struct tr_option peer_table[] = {
 	{.key = "preshared_key", .type = TR_OPT_SECRET, .offset = AT(preshared_key)},
 	{.key = "allowed_ips", .type = TR_OPT_PREFIX, .flags = TR_OPT_LIST, .offset = AT(allowed_ips)},
 	{.key = "endpoint", .type = TR_OPT_SOCKADDR, .offset = AT(endpoint)},
-	{.key = "keepalive", .type = TR_OPT_UINT, .max = 65535, .offset = AT(keepalive)},
+	{.key = "persistent_keepalive", .type = TR_OPT_UINT, .unit = TR_UNIT_MS, .max = 65535000, .offset = AT(keepalive)},
 	{.key = "interface", .type = TR_OPT_STRING, .offset = AT(interface)},
 	{.key = NULL},
 };
@@ -213,7 +213,7 @@ add_yaml(struct world *w, const char *name, const struct cfg_node *node, struct 
 		return TR_NO_PEER;
 	memcpy(c.public_key, o.public_key.b, 32);
 	memcpy(c.preshared_key, o.preshared_key.b, 32);
-	c.keepalive = (uint16_t)o.keepalive;
+	c.keepalive = (uint16_t)(o.keepalive / 1000);
 	c.n_add = o.allowed_ips.n;
 	c.add = o.allowed_ips.items;
 	if (o.endpoint.addr.family) {
@@ -463,10 +463,8 @@ below(const struct world *w, const char *name, size_t len, size_t *head)
 }
 
 static enum tr_name_status
-host_name_find(struct tr_node *node, const char *name, size_t len, struct tr_name *out)
+find_name(const struct world *w, const char *name, size_t len, struct tr_addr found[64], struct tr_name *out)
 {
-	static struct tr_addr found[64];
-	const struct world *w = fake_of(node->instance)->world;
 	const struct tr_name_option *v = w->names.items;
 	size_t head;
 
@@ -486,6 +484,16 @@ host_name_find(struct tr_node *node, const char *name, size_t len, struct tr_nam
 				found[out->n++] = r->allowed[k].addr;
 	}
 	return out->n ? TR_NAME_FOUND : TR_NAME_NONE;
+}
+
+static void
+host_names_find(struct tr_node *node, struct tr_name_find *names, uint16_t n)
+{
+	static struct tr_addr found[TR_BURST][64];
+
+	for (uint16_t i = 0; i < n; i++)
+		names[i].status = find_name(fake_of(node->instance)->world, names[i].name, names[i].len, found[i],
+			&names[i].found);
 }
 
 static enum tr_name_status
@@ -520,6 +528,6 @@ fake_netmap_host(struct tr_host *host)
 	host->peer_each = host_peer_each;
 	host->path_show = host_path_show;
 	host->peer_set = host_peer_set;
-	host->name_find = host_name_find;
+	host->names_find = host_names_find;
 	host->name_reverse = host_name_reverse;
 }

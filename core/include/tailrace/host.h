@@ -92,8 +92,8 @@ struct tr_host {
 	void (*index_free)(struct tr_node *, uint32_t index);
 
 	/* ---- Netmap ---- */
-	/* [W] A: name in lower case, labels joined by dots, without the last dot; addresses of both families. */
-	enum tr_name_status (*name_find)(struct tr_node *, const char *name, size_t len, struct tr_name *out);
+	/* [W] Addresses of both families, for n <= TR_BURST names. */
+	void (*names_find)(struct tr_node *, struct tr_name_find *, uint16_t n);
 	/* [W] PTR: name and its length. */
 	enum tr_name_status (*name_reverse)(struct tr_node *, const struct tr_addr *, const char **name, size_t *len);
 	/* [C] All peers of this instance, in no order. Records stay valid during the call. */

@@ -51,3 +51,11 @@ enum tr_name_status {
 	TR_NAME_NONE,    /* ours, and there is no such name */
 	TR_NAME_FOUND,
 };
+
+/* A name to look up, of a burst. */
+struct tr_name_find {
+	const char *name; /* lower case, labels joined by dots, without the last dot; not terminated */
+	uint16_t len;
+	enum tr_name_status status; /* the answer; `found` when TR_NAME_FOUND */
+	struct tr_name found;
+};

@@ -26,13 +26,14 @@ static uint16_t
 zone_of(struct tr_node *node, const struct question *q)
 {
 	size_t at = 0, zone = 0;
-	struct tr_name unused;
 	for (;;) {
 		const char *dot = memchr(q->text + at, '.', q->text_len - at);
 		if (dot == NULL)
 			break;
 		at = (size_t)(dot + 1 - q->text);
-		if (node->host->name_find(node, q->text + at, q->text_len - at, &unused) == TR_NAME_FOREIGN)
+		struct tr_name_find tail = {.name = q->text + at, .len = (uint16_t)(q->text_len - at)};
+		node->host->names_find(node, &tail, 1);
+		if (tail.status == TR_NAME_FOREIGN)
 			break;
 		zone = at;
 	}
@@ -49,19 +50,17 @@ negative(struct tr_node *node, const struct question *q, uint8_t *msg, size_t ro
 }
 
 static size_t
-answer_name(struct tr_node *node, const struct question *q, uint8_t *msg, size_t room)
+answer_name(struct tr_node *node, const struct question *q, uint8_t *msg, size_t room, const struct tr_name_find *name)
 {
 	struct magicdns *d = node->self;
-	struct tr_name found;
-	enum tr_name_status status = node->host->name_find(node, q->text, q->text_len, &found);
-	if (status == TR_NAME_FOREIGN)
+	if (name->status == TR_NAME_FOREIGN)
 		return NOT_OURS;
-	if (status == TR_NAME_FOUND && answer_has(&found, q->type)) {
+	if (name->status == TR_NAME_FOUND && answer_has(&name->found, q->type)) {
 		node->count[ANSWERED]++;
-		return answer_addresses(msg, room, q, &found, atomic_load_explicit(&d->ttl, memory_order_relaxed));
+		return answer_addresses(msg, room, q, &name->found, atomic_load_explicit(&d->ttl, memory_order_relaxed));
 	}
 	const uint16_t zone = zone_of(node, q);
-	return negative(node, q, msg, room, status == TR_NAME_FOUND || zone == DNS_HEADER, zone);
+	return negative(node, q, msg, room, name->status == TR_NAME_FOUND || zone == DNS_HEADER, zone);
 }
 
 static size_t
@@ -82,21 +81,36 @@ answer_reverse(struct tr_node *node, const struct question *q, uint8_t *msg, siz
 	return negative(node, q, msg, room, exists, DNS_HEADER);
 }
 
+/* What is known of a packet between the steps. */
+struct asked {
+	struct question q;
+	int rcode; /* question_parse()'s */
+};
+
+static void
+read_question(struct asked *a, struct tr_name_find *name, const uint8_t *msg, size_t len)
+{
+	a->rcode = question_parse(&a->q, msg, len);
+	*name = (struct tr_name_find){.name = a->q.text, .len = a->rcode == DNS_NOERROR ? a->q.text_len : 0};
+}
+
 /* Writes the answer over the question: OUT, and its size; or another gate, or a drop. */
 static uint16_t
-ask(struct tr_node *node, struct rte_mbuf *m, const struct question *q, int rcode, uint16_t *answer_size)
+answer(struct tr_node *node, struct rte_mbuf *m, const struct asked *a, const struct tr_name_find *name, uint16_t *answer_size)
 {
 	struct magicdns *d = node->self;
+	const struct question *q = &a->q;
 	struct tr_addr addr;
 	size_t len, size = NOT_OURS;
 	uint8_t *msg = tr_udp_payload(m, &len);
 	const size_t room = tr_udp_room(m);
 
-	if (rcode < 0)
-		return TR_DROP(rcode == QUESTION_SHORT ? DROP_SHORT : DROP_NOT_QUERY);
-	if (rcode == DNS_NOERROR) {
+	if (a->rcode < 0)
+		return TR_DROP(a->rcode == QUESTION_SHORT ? DROP_SHORT : DROP_NOT_QUERY);
+	if (a->rcode == DNS_NOERROR) {
 		const enum reverse kind = reverse_parse(q->text, q->text_len, &addr);
-		size = kind == REVERSE_NOT ? answer_name(node, q, msg, room) : answer_reverse(node, q, msg, room, kind, &addr);
+		size = kind == REVERSE_NOT ? answer_name(node, q, msg, room, name)
+					   : answer_reverse(node, q, msg, room, kind, &addr);
 		if (size == NOT_OURS && q->flags & DNS_RD && atomic_load_explicit(&d->upstreams, memory_order_relaxed) > 0) {
 			node->count[FORWARDED]++;
 			return FORWARD_OUT;
@@ -104,7 +118,7 @@ ask(struct tr_node *node, struct rte_mbuf *m, const struct question *q, int rcod
 	}
 	if (size == NOT_OURS) {
 		node->count[REFUSED]++;
-		size = answer_error(msg, room, q, rcode == DNS_NOERROR ? DNS_REFUSED : (enum dns_rcode)rcode);
+		size = answer_error(msg, room, q, a->rcode == DNS_NOERROR ? DNS_REFUSED : (enum dns_rcode)a->rcode);
 	}
 	if (size == 0)
 		return TR_DROP(DROP_NO_ROOM);
@@ -118,16 +132,17 @@ ask(struct tr_node *node, struct rte_mbuf *m, const struct question *q, int rcod
 static void
 answer_some(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
-	struct question q[TOGETHER];
-	int rcode[TOGETHER];
+	struct asked asked[TOGETHER];
+	struct tr_name_find name[TOGETHER];
 	uint16_t size[TOGETHER];
 	for (uint16_t i = 0; i < n; i++) {
 		size_t len;
 		const uint8_t *msg = tr_udp_payload(pkts[i], &len);
-		rcode[i] = question_parse(&q[i], msg, len);
+		read_question(&asked[i], &name[i], msg, len);
 	}
+	node->host->names_find(node, name, n);
 	for (uint16_t i = 0; i < n; i++)
-		gate[i] = ask(node, pkts[i], &q[i], rcode[i], &size[i]);
+		gate[i] = answer(node, pkts[i], &asked[i], &name[i], &size[i]);
 	for (uint16_t i = 0; i < n; i++)
 		if (gate[i] == OUT)
 			tr_udp_reply(pkts[i], size[i]);

@@ -168,7 +168,7 @@ test_dead_peer(void **state)
 static void
 test_persistent_keepalive(void **state)
 {
-	struct network *n = network_new((struct network_config){.a_peer = ", keepalive: 25"});
+	struct network *n = network_new((struct network_config){.a_peer = ", persistent_keepalive: 25s"});
 	settle(n); /* at once: handshake, and an empty packet */
 	assert_int_equal(fh_counter(n->a.h, "keepalives_sent"), 1);
 	pass(n, SECONDS(101));
@@ -714,7 +714,7 @@ test_resume(void **state)
 static void
 test_generations(void **state)
 {
-	struct network *n = network_new((struct network_config){.a_peer = ", keepalive: 30"});
+	struct network *n = network_new((struct network_config){.a_peer = ", persistent_keepalive: 30s"});
 	struct tr_secret s;
 	char yaml[256];
 	memset(s.b, 0x11, 32);
