@@ -3,6 +3,7 @@
 #include "appliance.h"
 
 #include "config/paths.h"
+#include "sections.h"
 
 #include <ctype.h>
 #include <sched.h>
@@ -106,6 +107,12 @@ static const struct {
 	{"log", "section log", logging},
 };
 #define SECTIONS (sizeof(sections) / sizeof(sections[0]))
+
+const struct tr_option *
+appliance_table(unsigned i)
+{
+	return i < SECTIONS ? sections[i].table : i == SECTIONS ? port : i == SECTIONS + 1 ? top : NULL;
+}
 
 static const char *const section_names[] = {"ports", "workers", "memory", "limits", "plugins", "sockets", "log", NULL};
 

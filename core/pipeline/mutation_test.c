@@ -1,16 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A thousand one-token mutations of each example pipeline: each is accepted, or refused at a line; none takes long. The
- * plugins of the build tree are used; an example whose plugin has not been built is skipped by name.
+ * A thousand one-token mutations of each example pipeline, and what hostile text can do to it anywhere: each is accepted,
+ * or refused at one of its lines; none takes long, or much memory. The plugins of the build tree are used; an example whose
+ * plugin has not been built is skipped by name.
  */
 #include "test.h"
 
 #include "config/paths.h"
 
 #include <glob.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define MUTATIONS 1000
+#define HOSTILE_EACH 3
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#endif
+#define HOSTILE_MB 64 /* that the whole test may take at once: 8 MiB of text, libyaml's buffers, the arena's 16 MiB */
 #define TOKENS_MAX 4096
 
 struct token {
@@ -85,19 +96,85 @@ mutate(const struct token *t, unsigned n)
 	return text;
 }
 
-static void
-try(const char *text, const struct catalogue *c, unsigned *accepted)
+/* As YAML 1.1 counts them: NEL, LS and PS end a line too. */
+static unsigned
+lines_of(const char *text, size_t len)
+{
+	unsigned lines = 1;
+	for (size_t i = 0; i < len; i++)
+		lines += text[i] == '\n' || text[i] == '\r' || (i > 0 && memcmp(text + i - 1, "\xc2\x85", 2) == 0) ||
+			 (i > 1 && memcmp(text + i - 2, "\xe2\x80", 2) == 0 && ((unsigned char)text[i] & 0xfe) == 0xa8);
+	return lines;
+}
+
+static bool
+try(const char *text, size_t len, const struct catalogue *c)
 {
 	struct diags d = {0};
-	struct plan *p = plan_parse("m.yaml", text, strlen(text), c, NULL, false, &d);
+	struct plan *p = plan_parse("m.yaml", text, len, c, NULL, false, &d);
+	const unsigned lines = lines_of(text, len);
 	if ((p == NULL) != (d.errors != 0))
-		fail_msg("neither accepted nor refused:\n%s", text);
+		fail_msg("neither accepted nor refused:\n%.4000s", text);
 	for (unsigned i = 0; i < d.n; i++)
-		if (d.v[i].line == 0)
-			fail_msg("a message without a line: %s\n%s", d.v[i].text, text);
-	*accepted += p != NULL;
+		if (d.v[i].line == 0 || d.v[i].line > lines)
+			fail_msg("a message at line %u of %u: %s\n%.4000s", d.v[i].line, lines, d.v[i].text, text);
+	const bool accepted = p != NULL;
 	plan_free(p);
 	diags_free(&d);
+	return accepted;
+}
+
+/* Times the unit, at a random place of the text. */
+static const struct {
+	const char *unit;
+	size_t len, n;
+} hostile[] = {
+	{"x", 1, 8 << 20},
+	{"[", 1, 1 << 20},
+	{"{a: ", 4, 1 << 18},
+	{"- ", 2, 1 << 20},
+	{"? ", 2, 1 << 20},
+	{"\n", 1, 1 << 20},
+	{"\n#", 2, 1 << 20},
+	{"\n  ", 3, 1 << 18},
+	{"\nb: &b [*b, *b, *b, *b]", 24, 1 << 14},
+	{"\n<<: *a", 7, 1 << 16},
+	{"\0", 1, 1 << 16},
+	{"\xff\xfe\x80\xc0", 4, 1 << 16},
+	{"\x7f" "ELF\x02\x01\x01\0", 8, 1 << 16},
+	{"\xe2\x80\xa8", 3, 1 << 18},
+	{"!!binary |\n  ", 13, 1 << 16},
+	{"'", 1, 1 << 20},
+};
+
+static double
+seconds_since(const struct timespec *from)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - from->tv_sec) + (double)(now.tv_nsec - from->tv_nsec) / 1e9;
+}
+
+static void
+hostile_text(const char *path, const char *text, const struct token *t, unsigned n, const struct catalogue *c)
+{
+	const size_t size = strlen(text);
+	for (unsigned i = 0; i < sizeof(hostile) / sizeof(*hostile) * HOSTILE_EACH; i++) {
+		const unsigned h = i / HOSTILE_EACH;
+		const size_t at = (size_t)(t[below(n)].s - text), more = hostile[h].len * hostile[h].n;
+		char *m = malloc(size + more);
+		struct timespec from;
+		assert_non_null(m);
+		memcpy(m, text, at);
+		for (size_t k = 0; k < hostile[h].n; k++)
+			memcpy(m + at + k * hostile[h].len, hostile[h].unit, hostile[h].len);
+		memcpy(m + at + more, text + at, size - at);
+		clock_gettime(CLOCK_MONOTONIC, &from);
+		try(m, size + more, c);
+		if (seconds_since(&from) > 10)
+			fail_msg("%s with much of `%s` at byte %zu takes %.1f s", path, hostile[h].unit, at, seconds_since(&from));
+		free(m);
+	}
 }
 
 static char *
@@ -118,7 +195,7 @@ mutations_of(const char *path, const struct catalogue *c)
 	struct diags d = {0};
 	char *text = read_text(path);
 	struct plan *p = plan_parse(path, text, strlen(text), c, NULL, false, &d);
-	struct timespec from, to;
+	struct timespec from;
 	unsigned accepted = 0, n = split(text, t);
 	if (p == NULL) {
 		diags_print(&d, stderr);
@@ -127,14 +204,14 @@ mutations_of(const char *path, const struct catalogue *c)
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	for (unsigned i = 0; p != NULL && i < MUTATIONS; i++) {
 		char *m = mutate(t, n);
-		try(m, c, &accepted);
+		accepted += try(m, strlen(m), c);
 		free(m);
 	}
-	clock_gettime(CLOCK_MONOTONIC, &to);
 	if (p != NULL) {
 		print_message("%s: %u of %u accepted\n", path, accepted, MUTATIONS);
 		assert_true(accepted < MUTATIONS);
-		assert_true(to.tv_sec - from.tv_sec < 20);
+		assert_true(seconds_since(&from) < 20);
+		hostile_text(path, text, t, n, c);
 	}
 	plan_free(p);
 	diags_free(&d);
@@ -151,9 +228,16 @@ examples(void **state)
 	if (glob(TAILRACE_BUILD "/plugins/*/*/", 0, NULL, &plugins) == 0)
 		catalogue_scan(&c, (const char *const *)plugins.gl_pathv, (unsigned)plugins.gl_pathc);
 	assert_int_equal(glob(TAILRACE_SOURCE_CONFIGS "/*.yaml", 0, NULL, &files), 0);
+	assert_int_equal(glob(TAILRACE_SOURCE_CONFIGS "/pktgen/*.yaml", GLOB_APPEND, NULL, &files), 0);
 	seed = 0x7a11aceull;
 	for (size_t i = 0; i < files.gl_pathc; i++)
 		mutations_of(files.gl_pathv[i], &c);
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	print_message("at most %ld MB\n", usage.ru_maxrss >> 10);
+#ifndef SANITIZED /* which keeps what was freed */
+	assert_true(usage.ru_maxrss >> 10 < HOSTILE_MB);
+#endif
 	globfree(&plugins);
 	globfree(&files);
 	catalogue_free(&c);
