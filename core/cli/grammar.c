@@ -10,6 +10,7 @@ const struct cli_command *const cli_commands[] = {
 	&cli_schema,
 	&cli_plugins,
 	&cli_import,
+	&cli_doctor,
 	&cli_status,
 	&cli_peers,
 	&cli_stats,
