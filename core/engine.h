@@ -64,11 +64,12 @@ void engine_free(struct engine *e); /* after engine_close(), or when nothing was
 /* Scans the plugin directories and reads a pipeline with what they hold now. NULL after diagnostics. The catalogue is the
  * caller's to free, after the plan. Plugins once loaded stay mapped. */
 struct plan *pipeline_load(const struct appliance *a, const char *path, struct catalogue *c, struct diags *d);
-/* The same for a running engine, which keeps the new catalogue. */
-struct plan *engine_load(struct engine *e, const char *path, struct diags *d);
+void engine_set_catalogue(struct engine *e, struct catalogue *c); /* takes over what a plan to come was loaded with */
 /* Starts or applies. 0: accepted, owns the plan, and `done` is called once on the control thread: with NULL when the old
- * generation is retired, or with an error text (nothing has changed then). -EBUSY: another apply is under way. */
-int engine_apply(struct engine *e, struct plan *p, void (*done)(void *arg, const char *error), void *arg);
+ * generation is retired, or with an error text (nothing has changed then). -EBUSY: another apply is under way.
+ * diff: plan_diff(engine_plan(), p), which is taken over, from who has made it elsewhere; NULL: it is made here, which takes
+ * as long as there are peers. */
+int engine_apply(struct engine *e, struct plan *p, struct plan_diff *diff, void (*done)(void *arg, const char *error), void *arg);
 const struct plan *engine_plan(const struct engine *e); /* the running one; NULL before the first */
 const struct catalogue *engine_catalogue(const struct engine *e);
 uint64_t engine_generation(const struct engine *e); /* counts applies */

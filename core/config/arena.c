@@ -4,9 +4,11 @@
 
 #include <sodium.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define ARENA_ALIGN 16
 #define ARENA_CHUNK 65536
+#define ARENA_MAPPED (1u << 20) /* chunks from here on go back to the system, and leave no holes in the heap */
 
 struct chunk {
 	struct chunk *next;
@@ -31,10 +33,15 @@ arena_new(size_t limit)
 static struct chunk *
 chunk_new(struct arena *a, size_t size)
 {
-	if (size < ARENA_CHUNK)
-		size = ARENA_CHUNK;
-	struct chunk *c = calloc(1, sizeof(*c) + size);
-	if (c == NULL)
+	size_t least = a->total < ARENA_CHUNK ? ARENA_CHUNK : a->total < 4 * ARENA_MAPPED ? a->total : 4 * ARENA_MAPPED;
+	if (size < least)
+		size = least;
+	struct chunk *c;
+	if (size < ARENA_MAPPED)
+		c = calloc(1, sizeof(*c) + size);
+	else
+		c = mmap(NULL, sizeof(*c) + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (c == NULL || c == MAP_FAILED)
 		return NULL;
 	c->size = size;
 	c->next = a->chunk;
@@ -75,7 +82,10 @@ arena_free(struct arena *a)
 	for (struct chunk *c = a->chunk, *next; c != NULL; c = next) {
 		next = c->next;
 		sodium_memzero(c->data, c->used);
-		free(c);
+		if (c->size < ARENA_MAPPED)
+			free(c);
+		else
+			munmap(c, sizeof(*c) + c->size);
 	}
 	free(a);
 }

@@ -49,7 +49,7 @@ struct cfg_node {
 	struct cfg_node **child; /* list elements, or map values */
 	struct cfg_node **key;   /* map keys (scalars), parallel to child */
 };
-/* NULL after adding one error (a syntax error is reported alone). Bounds: 64 levels, 16 MiB file, no aliases. Duplicate
+/* NULL after adding one error (a syntax error is reported alone). Bounds: 64 levels, 256 MiB file, no aliases. Duplicate
  * keys are added to `d` and the tree is returned all the same: callers look at d->errors when they have checked the rest. */
 struct cfg_node *yaml_read(struct arena *a, const char *path, struct diags *d);
 struct cfg_node *yaml_parse(struct arena *a, const char *name, const char *text, size_t len, struct diags *d);

@@ -82,6 +82,32 @@ tree_add(struct arena *a, struct cfg_node *parent, struct tree_growth *g, struct
 	return true;
 }
 
+struct cfg_node *
+tree_copy(struct arena *a, const char *file, const struct cfg_node *n, const struct cfg_node *but)
+{
+	struct cfg_node *copy = arena_alloc(a, sizeof(*copy));
+	if (copy == NULL)
+		return NULL;
+	*copy = *n;
+	copy->file = file;
+	copy->text = n->text != NULL ? arena_str(a, n->text, strlen(n->text)) : NULL;
+	copy->n = 0;
+	copy->child = arena_alloc(a, n->n * sizeof(struct cfg_node *));
+	copy->key = n->key != NULL ? arena_alloc(a, n->n * sizeof(struct cfg_node *)) : NULL;
+	if ((n->text != NULL && copy->text == NULL) || copy->child == NULL || (n->key != NULL && copy->key == NULL))
+		return NULL;
+	for (unsigned i = 0; i < n->n; i++) {
+		if (n->child[i] == but)
+			continue;
+		if (n->kind == CFG_MAP && (copy->key[copy->n] = tree_copy(a, file, n->key[i], but)) == NULL)
+			return NULL;
+		if ((copy->child[copy->n] = tree_copy(a, file, n->child[i], but)) == NULL)
+			return NULL;
+		copy->n++;
+	}
+	return copy;
+}
+
 static int
 by_text(const void *pa, const void *pb)
 {

@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#define LINES_MAX 1000 /* of what is going to change: more are counted */
 
 struct apply_request {
 	struct commands *c;
@@ -14,6 +17,15 @@ struct apply_request {
 	char *file;
 	uint64_t began; /* ns */
 	unsigned actions;
+	/* Made by read_plan(), on a thread of the pool. */
+	const struct appliance *appliance;
+	const struct plan *now; /* the running one */
+	struct catalogue catalogue;
+	struct plan *plan; /* NULL: refused */
+	struct plan_diff diff;
+	struct diags diags;
+	json_t *lines, *said; /* actions; diagnostics */
+	bool reading; /* atomic */
 };
 
 static json_t *
@@ -46,12 +58,17 @@ progress(struct apply_request *q, const char *key, json_t *list)
 
 /* Only these change something; what is kept is not worth a line. */
 static json_t *
-action_list(const struct plan_diff *d)
+action_list(const struct plan_diff *d, unsigned *n)
 {
 	json_t *list = json_array();
+	char more[64];
 	for (unsigned i = 0; i < d->n; i++)
-		if (d->v[i].verb != PLAN_KEEP)
+		if (d->v[i].verb != PLAN_KEEP && ++*n <= LINES_MAX)
 			json_array_append_new(list, json_string(d->v[i].text));
+	if (*n > LINES_MAX) {
+		snprintf(more, sizeof(more), "and %u more", *n - LINES_MAX);
+		json_array_append_new(list, json_string(more));
+	}
 	return list;
 }
 
@@ -95,22 +112,75 @@ on_applied(void *arg, const char *error)
 }
 
 static void
-refuse(struct apply_request *q, struct diags *d)
+refuse(struct apply_request *q)
 {
-	json_t *lines = diagnostics(d), *line;
+	json_t *line;
 	size_t i;
-	json_array_foreach(lines, i, line) if (!q->r) log_error("apply", "%s", json_string_value(line));
+	json_array_foreach(q->said, i, line) if (!q->r) log_error("apply", "%s", json_string_value(line));
 	char text[64];
-	snprintf(text, sizeof(text), "%u error%s in the configuration", d->errors, d->errors == 1 ? "" : "s");
+	snprintf(text, sizeof(text), "%u error%s in the configuration", q->diags.errors, q->diags.errors == 1 ? "" : "s");
 	remember(q->c, text);
 	log_error("apply", "%s: %s; nothing has changed", q->file, text);
 	if (q->r)
-		management_error_details(q->r, lines, "%s: %s; nothing has changed", q->file, text);
+		management_error_details(q->r, q->said, "%s: %s; nothing has changed", q->file, text);
 	else
-		json_decref(lines);
+		json_decref(q->said);
 	q->c->apply = NULL;
+	diags_free(&q->diags);
 	free(q->file);
 	free(q);
+}
+
+/* What grows with the file: on a thread of the pool. Nobody else loads plugins or replaces the running plan meanwhile. */
+static void
+read_plan(void *arg)
+{
+	struct apply_request *q = arg;
+	q->plan = pipeline_load(q->appliance, q->file, &q->catalogue, &q->diags);
+	if (q->plan) {
+		plan_diff(q->now, q->plan, &q->diff);
+		q->lines = action_list(&q->diff, &q->actions);
+	}
+	q->said = diagnostics(&q->diags);
+	__atomic_store_n(&q->reading, false, __ATOMIC_RELEASE);
+}
+
+static void
+discard(struct apply_request *q)
+{
+	json_decref(q->lines);
+	json_decref(q->said);
+	diags_free(&q->diags);
+	plan_diff_free(&q->diff);
+	plan_free(q->plan);
+	catalogue_free(&q->catalogue);
+	free(q);
+}
+
+static void
+hand_over(void *arg)
+{
+	struct apply_request *q = arg;
+	if (!q->c) { /* the commands have gone */
+		discard(q);
+		return;
+	}
+	struct engine *e = q->c->on.engine;
+	if (!q->plan) {
+		engine_set_catalogue(e, &q->catalogue);
+		refuse(q);
+		return;
+	}
+	progress(q, "warnings", q->said);
+	diags_free(&q->diags);
+	progress(q, "actions", q->lines);
+	engine_set_catalogue(e, &q->catalogue);
+	int rc = engine_apply(e, q->plan, &q->diff, on_applied, q);
+	if (rc == 0)
+		return;
+	plan_diff_free(&q->diff);
+	plan_free(q->plan);
+	finish(q, rc == -EBUSY ? "another apply is under way" : strerror(-rc));
 }
 
 static void
@@ -125,28 +195,11 @@ apply(struct commands *c, struct request *r, const char *file)
 		free(q);
 		return;
 	}
-	*q = (struct apply_request){.c = c, .r = r, .file = copy, .began = commands_now()};
+	*q = (struct apply_request){.c = c, .r = r, .file = copy, .began = commands_now(), .appliance = c->on.appliance,
+		.now = engine_plan(c->on.engine), .reading = true};
 	c->apply = q;
-	struct diags d = {0};
-	struct plan *p = engine_load(c->on.engine, file, &d);
-	if (!p) {
-		refuse(q, &d);
-		diags_free(&d);
-		return;
-	}
-	progress(q, "warnings", diagnostics(&d));
-	diags_free(&d);
-	struct plan_diff diff;
-	plan_diff(engine_plan(c->on.engine), p, &diff);
-	json_t *actions = action_list(&diff);
-	q->actions = (unsigned)json_array_size(actions);
-	progress(q, "actions", actions);
-	plan_diff_free(&diff);
-	int rc = engine_apply(c->on.engine, p, on_applied, q);
-	if (rc == 0)
-		return;
-	plan_free(p);
-	finish(q, rc == -EBUSY ? "another apply is under way" : strerror(-rc));
+	if (loop_work(c->on.loop, read_plan, hand_over, q) != 0)
+		finish(q, "no memory");
 }
 
 void
@@ -182,6 +235,8 @@ apply_free(struct commands *c)
 		return;
 	if (q->r)
 		management_error(q->r, "the daemon ends");
+	while (__atomic_load_n(&q->reading, __ATOMIC_ACQUIRE)) /* the plan that it compares with is about to go */
+		usleep(1000);
 	free(q->file);
-	q->c = NULL; /* on_applied() frees it */
+	q->c = NULL; /* hand_over() or on_applied() frees it */
 }

@@ -8,7 +8,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <tailrace/host.h>
+#include <unistd.h>
 #include <uv.h>
 
 _Static_assert((int)UV_READABLE == TR_WATCH_READ && (int)UV_WRITABLE == TR_WATCH_WRITE, "events are libuv's");
@@ -111,6 +113,45 @@ loop_post(struct loop *l, loop_fn *fn, void *a, void *b)
 	int rc = loop_post_quiet(l, fn, a, b);
 	/* A full inbox wakes as well: its loop may sleep on quiet posts. */
 	loop_wake(l);
+	return rc;
+}
+
+/* ---- Work elsewhere ---- */
+
+struct work {
+	uv_work_t uv;
+	void (*work)(void *arg);
+	void (*done)(void *arg);
+	void *arg;
+};
+
+static void
+on_work(uv_work_t *uv)
+{
+	struct work *w = (struct work *)uv;
+	setpriority(PRIO_PROCESS, (id_t)gettid(), 10); /* the loop may have no other CPU */
+	w->work(w->arg);
+}
+
+static void
+on_worked(uv_work_t *uv, int status)
+{
+	struct work *w = (struct work *)uv;
+	if (w->done)
+		w->done(w->arg);
+	free(w);
+}
+
+int
+loop_work(struct loop *l, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+{
+	struct work *w = malloc(sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	*w = (struct work){.work = work, .done = done, .arg = arg};
+	int rc = uv_queue_work(&l->uv, &w->uv, on_work, on_worked);
+	if (rc != 0)
+		free(w);
 	return rc;
 }
 

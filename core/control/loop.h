@@ -22,6 +22,9 @@ int loop_post(struct loop *l, loop_fn *fn, void *a, void *b); /* any thread; -EA
 /* For workers: posts without a wake-up; loop_wake() follows once after the walk, and is free if the loop is awake. */
 int loop_post_quiet(struct loop *l, loop_fn *fn, void *a, void *b);
 void loop_wake(struct loop *l);
+/* Loop's own thread, or before it runs: work(arg) runs on a thread of a pool, for what takes long and touches nothing of
+ * others; then done(arg) on the loop (NULL: nothing). loop_free() waits for it. -ENOMEM. */
+int loop_work(struct loop *l, void (*work)(void *arg), void (*done)(void *arg), void *arg);
 
 /* Loop's own thread, or before it runs. Callbacks run there. NULL: no memory, or a descriptor or signal that can't be
  * watched. events: TR_WATCH_READ | TR_WATCH_WRITE; after an error both are reported, and the read or write says which.

@@ -239,6 +239,44 @@ signals(void **state)
 	loop_free(l);
 }
 
+struct elsewhere {
+	struct loop *l;
+	unsigned worked, done;
+	bool apart;
+};
+
+static void
+work_elsewhere(void *arg)
+{
+	struct elsewhere *e = arg;
+	e->apart = !loop_is_mine(e->l);
+	usleep(2000);
+	e->worked++;
+}
+
+static void
+work_done(void *arg)
+{
+	struct elsewhere *e = arg;
+	assert_true(loop_is_mine(e->l) || e->done);
+	assert_int_equal(e->worked, ++e->done);
+	loop_stop(e->l);
+}
+
+/* Work does not run on the loop, its end does; loop_free() waits for what is under way. */
+static void
+work_on_the_pool(void **state)
+{
+	struct elsewhere e = {.l = loop_new("test", 4)};
+	assert_int_equal(loop_work(e.l, work_elsewhere, work_done, &e), 0);
+	loop_run(e.l);
+	assert_true(e.apart);
+	assert_int_equal(e.done, 1);
+	assert_int_equal(loop_work(e.l, work_elsewhere, work_done, &e), 0);
+	loop_free(e.l);
+	assert_int_equal(e.done, 2);
+}
+
 /* What is posted and never run is dropped, and open watches go with the loop. */
 static void
 free_with_everything_open(void **state)
@@ -261,6 +299,7 @@ main(void)
 		cmocka_unit_test(timer_repeats_until_closed),
 		cmocka_unit_test(descriptor_events),
 		cmocka_unit_test(signals),
+		cmocka_unit_test(work_on_the_pool),
 		cmocka_unit_test(free_with_everything_open),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,6 +129,9 @@ rcu_defer(void (*fn)(void *), void *ptr)
 	queue.v[(queue.head + queue.n++) & (queue.size - 1)] = (struct deferred){.fn = fn, .ptr = ptr};
 }
 
+/* One call runs no more than this: control is not to stall when many peers go at once. */
+#define MOST 512
+
 unsigned
 rcu_poll(void)
 {
@@ -139,7 +142,7 @@ rcu_poll(void)
 			queue.v[(queue.head + i) & (queue.size - 1)].token = token;
 		queue.started = queue.n;
 	}
-	while (queue.started) {
+	for (unsigned n = 0; queue.started && n < MOST; n++) {
 		struct deferred d = queue.v[queue.head]; /* fn may defer more and move the ring */
 		if (!rcu_passed(d.token))
 			break;

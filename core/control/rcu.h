@@ -22,7 +22,7 @@ void rcu_quiescent(int reader); /* holds no reference now */
 
 /* Control thread. */
 void rcu_defer(void (*fn)(void *), void *ptr); /* fn(ptr) after a grace period, from rcu_poll() */
-unsigned rcu_poll(void);                       /* runs what is due; returns how many are still waiting */
+unsigned rcu_poll(void);                       /* runs some of what is due; returns how many are still waiting */
 /* For tables that keep their own list of retired nodes: a token of now, and whether its grace period is over. */
 uint64_t rcu_start(void);
 bool rcu_passed(uint64_t token);

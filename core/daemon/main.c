@@ -147,7 +147,7 @@ run(struct daemon *d, struct plan *plan, struct catalogue *c)
 	if (d->commands)
 		loop_signal(d->control, SIGHUP, on_hangup, d);
 	loop_timer(d->control, 1000, 1000, each_second, d);
-	engine_apply(d->engine, plan, started, d);
+	engine_apply(d->engine, plan, NULL, started, d);
 	loop_run(d->control);
 	netmap_save();
 	if (d->commands)

@@ -10,12 +10,13 @@
 #include <stdlib.h>
 
 static bool
-send(struct engine *e, const struct backlog_entry *b)
+send(struct engine *e, const struct inbox_entry *m)
 {
-	const struct inbox_entry *m = &b->to_worker;
-	__atomic_add_fetch(&m->instance->activity, 1, __ATOMIC_RELEASE);
-	if (b->fn)
-		return loop_post(b->loop, b->fn, m->instance->self, b->arg) == 0;
+	struct tr_instance *i = m->instance;
+	__atomic_add_fetch(&i->activity, 1, __ATOMIC_RELEASE);
+	if (m->kind == TO_CONTROL || m->kind == TO_SERVICE)
+		return loop_post(m->kind == TO_CONTROL ? e->control : instance_service(i)->loop, m->call, i->self,
+			       (void *)(uintptr_t)m->arg) == 0;
 	return worker_post(&e->worker[m->peer % e->workers], m) == 0;
 }
 
@@ -30,15 +31,20 @@ backlog_flush(struct engine *e)
 		e->backlog_head++;
 	}
 	e->backlog_head = e->n_backlog = 0;
+	if (e->backlog_size > INBOX_SIZE) { /* a plan of many peers at start */
+		free(e->backlog);
+		e->backlog = NULL;
+		e->backlog_size = 0;
+	}
 	return 0;
 }
 
 int
-backlog_add(struct engine *e, const struct backlog_entry *entry)
+backlog_add(struct engine *e, const struct inbox_entry *entry)
 {
 	if (e->n_backlog == e->backlog_size) {
 		unsigned size = e->backlog_size ? e->backlog_size * 2 : 1024;
-		struct backlog_entry *v = realloc(e->backlog, size * sizeof(*v));
+		struct inbox_entry *v = realloc(e->backlog, size * sizeof(*v));
 		if (!v)
 			return -EAGAIN;
 		e->backlog = v;
@@ -54,7 +60,7 @@ backlog_forget(struct engine *e, const struct tr_instance *i)
 {
 	unsigned kept = e->backlog_head;
 	for (unsigned k = e->backlog_head; k < e->n_backlog; k++)
-		if (e->backlog[k].to_worker.instance != i)
+		if (e->backlog[k].instance != i)
 			e->backlog[kept++] = e->backlog[k];
 	e->n_backlog = kept;
 }
@@ -64,7 +70,7 @@ engine_peer_event(void *arg, struct netmap_table *t, enum tr_peer_event ev, uint
 {
 	struct engine *e = arg;
 	struct tr_instance *i = engine_of_table(e, t);
-	struct backlog_entry entry = {{.kind = INBOX_PEER, .peer = peer, .instance = i, .arg = ev}, NULL, NULL, NULL};
+	struct inbox_entry entry = {.kind = INBOX_PEER, .peer = peer, .instance = i, .arg = ev};
 	if (!i || !i->class_->peer) {
 		if (ev == TR_PEER_REMOVED)
 			netmap_released(peer);

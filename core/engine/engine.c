@@ -10,18 +10,21 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define SLICE_NS 700000 /* of the control thread at a time */
+
 enum fate { FATE_KEEP, FATE_RECONFIGURE, FATE_CREATE };
 
 struct apply {
 	struct engine *e;
 	struct generation *next, *old;
 	enum fate *fate;
-	enum { PREFLIGHT, SWAP, QUIET, LAST_CALLS, QUIET_AGAIN, FORGOTTEN, GRACE } step;
+	struct plan_diff diff;
+	struct netmap_take take;
+	enum { PREFLIGHT, FIRST_NETMAP, SWAP, NETMAP, QUIET, LAST_CALLS, QUIET_AGAIN, FORGOTTEN, GRACE } step;
 	struct loop_watch *timer;
-	pthread_t thread; /* preflight */
-	char **spec;      /* what it runs */
+	char **spec; /* what preflight runs */
 	unsigned n_specs;
-	char error[512];  /* written by the preflight thread, read after the post */
+	char error[512];
 	struct tr_instance **gone; /* retired instances */
 	unsigned n_gone;
 	struct quiet quiet;
@@ -50,6 +53,7 @@ apply_free(struct apply *a)
 	for (unsigned i = 0; i < a->n_specs; i++)
 		free(a->spec[i]);
 	free(a->spec);
+	plan_diff_free(&a->diff);
 	free(a->fate);
 	free(a->gone);
 	quiet_fini(&a->quiet);
@@ -91,19 +95,16 @@ engine_of_table(struct engine *e, const struct netmap_table *t)
 static void
 decide(struct apply *a, const struct plan *to)
 {
-	struct plan_diff d;
-	plan_diff_instances(engine_plan(a->e), to, &d);
-	for (unsigned i = 0; i < d.n; i++) {
-		const struct plan_action *v = &d.v[i];
+	for (unsigned i = 0; i < a->diff.n; i++) {
+		const struct plan_action *v = &a->diff.v[i];
 		if (v->verb == PLAN_RESTART)
 			snprintf(a->error, sizeof(a->error), "%s", v->text);
-		if (v->to < 0)
+		if (v->to < 0 || v->verb > PLAN_RESTART)
 			continue;
 		a->fate[v->to] = v->verb == PLAN_KEEP ? FATE_KEEP : v->verb == PLAN_RECONFIGURE ? FATE_RECONFIGURE : FATE_CREATE;
 		if (a->e->rewire && instance_dynamic(to->instance[v->to].class_))
 			a->fate[v->to] = FATE_CREATE;
 	}
-	plan_diff_free(&d);
 	a->e->rewire = false;
 }
 
@@ -194,6 +195,7 @@ publish(struct apply *a)
 	for (unsigned k = 0; k < a->next->n_instances; k++)
 		a->next->instance[k]->live = true;
 	__atomic_store_n(&e->published, a->next->number, __ATOMIC_RELEASE);
+	a->step = SWAP;
 	e->building = false;
 	backlog_flush(e);
 }
@@ -202,17 +204,27 @@ static void
 swap(struct apply *a)
 {
 	struct engine *e = a->e;
-	a->step = SWAP;
 	a->gone = calloc(MAX_SLOTS, sizeof(*a->gone));
 	list_gone(a);
 	a->old = e->current;
 	e->current = a->next;
-	if (!a->old && !e->closing) /* the first packet must find names and peers */
-		netmap_provider(a->next->plan->plan);
 	for (unsigned k = 0; k < a->next->n_instances; k++)
 		if (a->fate[k] == FATE_RECONFIGURE)
 			instance_reconfigure(a->next->instance[k], a->next->plan, k);
-	publish(a);
+	a->take = (struct netmap_take){.from = a->old ? a->old->plan->plan : NULL, .to = a->next->plan->plan, .diff = &a->diff};
+	if (!a->old && !e->closing) /* the first packet must find names and peers */
+		a->step = FIRST_NETMAP;
+	else
+		publish(a);
+}
+
+/* A slice of the netmap's change per step; the next one when the owner workers have room for its events. */
+static bool
+netmap_taken(struct apply *a)
+{
+	if (!a->e->building && backlog_flush(a->e) > INBOX_SIZE)
+		return false;
+	return a->e->closing || netmap_take(&a->take, SLICE_NS); /* peers stay known, and saved, when the daemon ends */
 }
 
 static bool
@@ -228,10 +240,8 @@ swapped(const struct apply *a)
 }
 
 static void
-after_swap(struct apply *a)
+begin_retiring(struct apply *a)
 {
-	if (a->old && !a->e->closing) /* peers stay known, and saved, when the daemon ends */
-		netmap_provider(a->next->plan->plan);
 	for (unsigned k = 0; k < a->n_gone; k++)
 		instance_stop(a->gone[k]);
 	a->quiet = (struct quiet){.e = a->e, .gone = a->gone, .n_gone = a->n_gone};
@@ -307,9 +317,17 @@ step(void *arg)
 	switch (a->step) {
 	case PREFLIGHT:
 		return;
+	case FIRST_NETMAP:
+		if (netmap_taken(a))
+			publish(a);
+		return;
 	case SWAP:
 		if (swapped(a))
-			after_swap(a);
+			a->step = NETMAP;
+		return;
+	case NETMAP:
+		if (!a->old || netmap_taken(a))
+			begin_retiring(a);
 		return;
 	case QUIET:
 		if (a->n_gone && !quiet_step(&a->quiet))
@@ -346,12 +364,9 @@ step(void *arg)
 /* ---- Preflight: a new build first runs in a child, while this process goes on ---- */
 
 static void
-proceed(void *arg, void *unused)
+proceed(void *arg)
 {
 	struct apply *a = arg;
-	(void)unused;
-	if (a->n_specs)
-		pthread_join(a->thread, NULL);
 	if (a->error[0] || !build(a)) {
 		char error[512];
 		snprintf(error, sizeof(error), "%s", a->error);
@@ -363,15 +378,12 @@ proceed(void *arg, void *unused)
 	a->timer = loop_timer(a->e->control, 1, 1, step, a);
 }
 
-static void *
+static void
 preflight(void *arg)
 {
 	struct apply *a = arg;
 	for (unsigned i = 0; i < a->n_specs && !a->error[0]; i++)
 		plugin_preflight(a->spec[i], a->error, sizeof(a->error));
-	while (loop_post(a->e->control, proceed, a, NULL) != 0)
-		rte_pause();
-	return NULL;
 }
 
 static bool
@@ -409,32 +421,40 @@ apply_new(struct engine *e, struct plan_ref *ref)
 }
 
 static int
-apply_ref(struct engine *e, struct plan_ref *ref, void (*done)(void *, const char *), void *arg)
+apply_ref(struct engine *e, struct plan_ref *ref, struct plan_diff *diff, void (*done)(void *, const char *), void *arg)
 {
 	struct apply *a = apply_new(e, ref);
+	const struct plan *now = engine_plan(e);
+	if (diff)
+		a->diff = *diff;
+	else if (!now || now == ref->plan || e->closing)
+		plan_diff_instances(now, ref->plan, &a->diff);
+	else
+		plan_diff(now, ref->plan, &a->diff);
+	if (diff)
+		*diff = (struct plan_diff){0};
 	a->done = done;
 	a->arg = arg;
 	e->apply = a;
 	decide(a, ref->plan);
 	if (!a->error[0])
 		collect_specs(a);
-	if (a->n_specs && pthread_create(&a->thread, NULL, preflight, a) == 0)
+	if (a->n_specs && loop_work(e->control, preflight, proceed, a) == 0)
 		return 0;
-	a->n_specs = 0;
-	proceed(a, NULL);
+	proceed(a);
 	return 0;
 }
 
 int
-engine_apply(struct engine *e, struct plan *p, void (*done)(void *arg, const char *error), void *arg)
+engine_apply(struct engine *e, struct plan *p, struct plan_diff *diff, void (*done)(void *arg, const char *error), void *arg)
 {
-	if (e->apply)
+	if (e->apply || (e->closing && p->n_instances))
 		return -EBUSY;
 	struct plan_ref *ref = calloc(1, sizeof(*ref));
 	if (!ref)
 		return -ENOMEM;
-	*ref = (struct plan_ref){p, 1};
-	return apply_ref(e, ref, done, arg);
+	*ref = (struct plan_ref){p, 1, e->control};
+	return apply_ref(e, ref, diff, done, arg);
 }
 
 void
@@ -444,7 +464,7 @@ engine_rewire(struct engine *e)
 	if (e->apply || !e->current)
 		return;
 	e->current->plan->refs++;
-	apply_ref(e, e->current->plan, NULL, NULL);
+	apply_ref(e, e->current->plan, NULL, NULL, NULL);
 }
 
 void
@@ -491,12 +511,10 @@ pipeline_load(const struct appliance *a, const char *path, struct catalogue *c, 
 	return plan_load(path, c, a, true, d);
 }
 
-struct plan *
-engine_load(struct engine *e, const char *path, struct diags *d)
+void
+engine_set_catalogue(struct engine *e, struct catalogue *c)
 {
-	struct catalogue c;
-	struct plan *p = pipeline_load(e->config.appliance, path, &c, d);
 	catalogue_free(&e->catalogue);
-	e->catalogue = c;
-	return p;
+	e->catalogue = *c;
+	*c = (struct catalogue){0};
 }

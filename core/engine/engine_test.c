@@ -262,7 +262,7 @@ apply_next(void *arg)
 	}
 	/* Stage inserted or not, builds 0 and 1 in turn, and each tenth one that changes a block's layout. */
 	unsigned build = applies % 10 == 9 ? 2 : applies / 2 % 2;
-	assert_int_equal(engine_apply(engine, make_plan(applies % 2 ? inserted : direct, applies, build), applied, NULL), 0);
+	assert_int_equal(engine_apply(engine, make_plan(applies % 2 ? inserted : direct, applies, build), NULL, applied, NULL), 0);
 }
 
 static void

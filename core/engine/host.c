@@ -344,7 +344,7 @@ host_post_peer(struct tr_instance *i, uint32_t peer, void (*fn)(struct tr_node *
 {
 	struct inbox_entry entry = {.kind = INBOX_POST, .peer = peer, .instance = i, .fn = fn, .arg = arg};
 	if (!i->live)
-		return backlog_add(i->engine, &(struct backlog_entry){.to_worker = entry});
+		return backlog_add(i->engine, &entry);
 	__atomic_add_fetch(&i->activity, 1, __ATOMIC_RELEASE);
 	return worker_post(&i->engine->worker[peer % i->engine->workers], &entry);
 }
@@ -352,11 +352,12 @@ host_post_peer(struct tr_instance *i, uint32_t peer, void (*fn)(struct tr_node *
 static int
 host_post(struct tr_instance *i, enum tr_thread thread, void (*fn)(void *, void *), void *arg)
 {
-	struct loop *loop = thread == TR_THREAD_CONTROL ? i->engine->control : instance_service(i)->loop;
+	bool control = thread == TR_THREAD_CONTROL;
 	if (!i->live)
-		return backlog_add(i->engine, &(struct backlog_entry){{.instance = i}, fn, loop, arg});
+		return backlog_add(i->engine, &(struct inbox_entry){.kind = control ? TO_CONTROL : TO_SERVICE, .instance = i,
+						      .call = fn, .arg = (uintptr_t)arg});
 	__atomic_add_fetch(&i->activity, 1, __ATOMIC_RELEASE);
-	return loop_post(loop, fn, i->self, arg);
+	return loop_post(control ? i->engine->control : instance_service(i)->loop, fn, i->self, arg);
 }
 
 /* Control's too while its loop does not run yet: instances start before it. */

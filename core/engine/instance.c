@@ -82,12 +82,20 @@ remember(struct slot *s, const char *kind, const char *name, uint64_t value)
 
 /* ---- Options ---- */
 
+static void
+free_plan(void *plan)
+{
+	plan_free(plan);
+}
+
+/* A plan of many peers is large, and is wiped: on another thread. */
 void
 plan_unref(struct plan_ref *r)
 {
 	if (!r || --r->refs)
 		return;
-	plan_free(r->plan);
+	if (loop_work(r->control, free_plan, NULL, r->plan) != 0)
+		plan_free(r->plan);
 	free(r);
 }
 

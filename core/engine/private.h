@@ -89,6 +89,7 @@ struct instance_worker { /* one thread's share of an instance */
 struct plan_ref {
 	struct plan *plan;
 	unsigned refs;
+	struct loop *control;
 };
 
 struct generation {
@@ -101,10 +102,13 @@ struct generation {
 
 /* ---- Threads ---- */
 struct inbox_entry { /* 32 bytes */
-	enum { INBOX_POST, INBOX_PEER, INBOX_FENCE } kind;
+	enum { INBOX_POST, INBOX_PEER, INBOX_FENCE, TO_CONTROL, TO_SERVICE /* in the backlog only: posts to loops */ } kind;
 	uint32_t peer;
 	struct tr_instance *instance;
-	void (*fn)(struct tr_node *, uint32_t peer, uint64_t arg);
+	union {
+		void (*fn)(struct tr_node *, uint32_t peer, uint64_t arg);
+		loop_fn *call;
+	};
 	uint64_t arg; /* INBOX_PEER: event; INBOX_FENCE: pointer to the counter */
 };
 
@@ -150,13 +154,6 @@ struct service {
 
 struct jobs;
 
-struct backlog_entry { /* a post that waits for room in an inbox, or for its instance's first generation */
-	struct inbox_entry to_worker;
-	loop_fn *fn; /* not NULL: to this loop instead */
-	struct loop *loop;
-	void *arg;
-};
-
 struct apply; /* engine.c */
 
 struct engine {
@@ -179,7 +176,7 @@ struct engine {
 	struct apply *apply;
 	struct catalogue catalogue;
 	struct graph_thread graveyard; /* counts what retired nodes drop */
-	struct backlog_entry *backlog;
+	struct inbox_entry *backlog; /* posts that wait for room, or for their instance's first generation */
 	unsigned n_backlog, backlog_size, backlog_head;
 	bool building; /* the backlog waits: it may hold posts of instances that no thread knows yet */
 	struct loop_watch *tick;
@@ -220,7 +217,7 @@ void host_init(struct engine *e);
 /* backlog.c */
 void engine_peer_event(void *arg, struct netmap_table *t, enum tr_peer_event ev, uint32_t peer);
 void engine_peer_retired(void *arg, uint32_t peer); /* its id is free now: blocks are zeroed */
-int backlog_add(struct engine *e, const struct backlog_entry *entry);
+int backlog_add(struct engine *e, const struct inbox_entry *entry);
 void backlog_forget(struct engine *e, const struct tr_instance *i); /* it never ran */
 unsigned backlog_flush(struct engine *e); /* returns how many still wait */
 

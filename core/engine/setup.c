@@ -136,7 +136,7 @@ engine_close(struct engine *e, void (*done)(void *arg), void *arg)
 	struct closing *c = malloc(sizeof(*c));
 	*c = (struct closing){done, arg};
 	e->closing = true;
-	return engine_apply(e, nothing, closed, c);
+	return engine_apply(e, nothing, NULL, closed, c);
 }
 
 void

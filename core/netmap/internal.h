@@ -38,7 +38,6 @@ struct entry {
 	struct overlay *overlay;
 	struct netmap_table *table;
 	struct entry *next, **prev;
-	uint32_t mark; /* last provider's generation that had it */
 	bool dropped;  /* no layer knows it any more: waits for its grace period */
 	uint32_t endpoint_serial;
 };
@@ -70,7 +69,7 @@ struct netmap {
 	uint32_t *free_id, n_free, next_id;
 	struct contested *contested;
 	unsigned n_contested;
-	uint32_t generation;
+	bool ready; /* the first plan has been taken over */
 	struct netmap_events subscriber[4];
 	unsigned n_subscribers;
 	char problem[160];      /* of peers and prefixes left out; "" = none */

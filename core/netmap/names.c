@@ -20,6 +20,7 @@ struct answer {
 
 struct name { /* lives as long as it has an address */
 	struct name *next, **prev;
+	struct name *next_fixed; /* among those that have an address from `names`, or are about to */
 	struct tr_addr *fixed, *coming; /* from `names`: now, and in the plan being taken over */
 	uint32_t *peer;
 	uint16_t n_fixed, n_coming;
@@ -43,7 +44,7 @@ struct domain {
 };
 
 static struct hash forward, backward;
-static struct name *names;
+static struct name *names, *fixed_names;
 static _Atomic(struct domain *) domain;
 
 static bool
@@ -304,6 +305,7 @@ set_domain(const char *text)
 
 	if (old && text ? !strcasecmp(old->text, text) : !old && !text)
 		return;
+	fixed_names = NULL;
 	for (struct name *x = names, *next; x; x = next) {
 		next = x->next;
 		forget(x);
@@ -338,12 +340,17 @@ names_provider(const struct plan *p)
 		struct tr_addr *coming = x ? realloc(x->coming, (x->n_coming + 1u) * sizeof(*coming)) : NULL;
 		if (!coming || x->n_coming == MAX_ADDRS)
 			continue;
+		if (!x->coming && !x->fixed) {
+			x->next_fixed = fixed_names;
+			fixed_names = x;
+		}
 		x->coming = coming;
 		if (!has_addr(coming, x->n_coming, &option[i].addr))
 			x->coming[x->n_coming++] = option[i].addr;
 	}
-	for (struct name *x = names, *next; x; x = next) {
-		next = x->next;
+	struct name **kept = &fixed_names;
+	for (struct name *x = fixed_names, *next; x; x = next) {
+		next = x->next_fixed;
 		bool same = x->n_coming == x->n_fixed &&
 			    (!x->n_fixed || !memcmp(x->coming, x->fixed, x->n_fixed * sizeof(struct tr_addr)));
 		struct tr_addr *old = x->fixed;
@@ -352,9 +359,14 @@ names_provider(const struct plan *p)
 		x->coming = NULL;
 		x->n_coming = 0;
 		free(old);
+		if (x->fixed) {
+			*kept = x;
+			kept = &x->next_fixed;
+		}
 		if (!same)
 			name_publish(x);
 	}
+	*kept = NULL;
 }
 
 void
@@ -365,6 +377,7 @@ names_fini(void)
 		if (forward.slot)
 			forget(x);
 	}
+	fixed_names = NULL;
 	free(atomic_exchange(&domain, NULL));
 	while (rcu_poll())
 		;

@@ -350,7 +350,7 @@ saver(void *arg)
 int
 netmap_save(void)
 {
-	if (!file.running || !nm.generation)
+	if (!file.running || !nm.ready)
 		return 0; /* before the peers are there, the file of the run before must stay */
 	free(saved); /* what they have not claimed is history */
 	saved = NULL;
@@ -437,7 +437,7 @@ paths_fini(void)
 	if (file.running) {
 		pthread_mutex_lock(&file.lock);
 		file.stop = true;
-		file.wanted = nm.generation != 0;
+		file.wanted = nm.ready;
 		pthread_cond_signal(&file.wake);
 		pthread_mutex_unlock(&file.lock);
 		pthread_join(file.thread, NULL); /* has saved once more */

@@ -5,6 +5,7 @@
 #include "../control/rcu.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 static struct record *
 from_plan(struct netmap_table *t, struct entry *e, const struct plan_peer *p)
@@ -43,77 +44,133 @@ same_provided(const struct record *a, const struct record *b)
 	       !memcmp(a->prefix, b->prefix, x->n_allowed * sizeof(struct tr_prefix));
 }
 
-/* Replaces the provider's part of an entry; true if it must be published. */
-static bool
+/* Replaces the provider's part of an entry. */
+static void
 provide(struct entry *e, struct record *r)
 {
 	struct record *old = e->provided;
 
 	if (old && r && same_provided(old, r)) {
 		record_free(r);
-		return false;
+		return;
 	}
 	if (r && (!old || memcmp(&old->peer.endpoint, &r->peer.endpoint, sizeof(r->peer.endpoint))))
 		e->endpoint_serial++;
 	e->provided = r;
 	if (old && old != entry_record(e))
 		rcu_defer(record_free, old);
-	return true;
 }
 
-/* All layers are replaced first and published after: a prefix that moves between two peers is never without one. */
-void
-netmap_provider(const struct plan *p)
-{
-	struct entry **changed = malloc((p->n_peers + 1) * sizeof(struct entry *));
-	uint32_t n = 0;
+enum { BEGIN, NAMES, LAYER, GONE, UPDATE, DONE };
 
-	nm.problem[0] = '\0';
-	if (!changed) {
-		snprintf(nm.problem, sizeof(nm.problem), "out of memory: the netmap of %s was not taken over", p->file);
+/* The peer at a place of the list of changes: its index in either plan, or -1. False: no peer's. */
+static bool
+change(const struct netmap_take *t, int32_t *from, int32_t *to)
+{
+	*from = -1;
+	*to = (int32_t)t->at;
+	if (!t->from)
+		return true;
+	const struct plan_action *v = &t->diff->v[t->at];
+	*from = v->from;
+	*to = v->to;
+	return v->verb == PLAN_PEER_ADD || v->verb == PLAN_PEER_CHANGE || v->verb == PLAN_PEER_REMOVE;
+}
+
+static struct entry *
+entry_of(const struct plan *p, int32_t index, bool make)
+{
+	const struct plan_peer *peer = &p->peer[index];
+	struct netmap_table *t = netmap_table(p->instance[peer->interface].name);
+	return !t ? NULL : make ? entry_get(t, peer->public_key.b) : entry_find(t, peer->public_key.b);
+}
+
+static void
+add_layer(const struct plan *p, int32_t index)
+{
+	const struct plan_peer *peer = &p->peer[index];
+	struct entry *e = entry_of(p, index, true);
+	struct record *r = e ? from_plan(e->table, e, peer) : NULL;
+	if (!e)
+		snprintf(nm.problem, sizeof(nm.problem), "no room for peer %s", peer->name ? peer->name : "");
+	else if (r)
+		provide(e, r);
+}
+
+/* What a change does in this phase. Entries are looked up each time: the operator may have removed one meanwhile. */
+static void
+take_one(const struct netmap_take *t)
+{
+	int32_t from, to;
+	struct entry *e = NULL;
+	if (!change(t, &from, &to))
 		return;
+	if (t->phase == LAYER && to >= 0)
+		add_layer(t->to, to);
+	else if (t->phase == LAYER && (e = entry_of(t->from, from, false)))
+		provide(e, NULL);
+	else if (t->phase == GONE && to < 0 && (e = entry_of(t->from, from, false)))
+		entry_update(e);
+	/* Before the first plan no prefix can move: peers are published as they come. */
+	if (to >= 0 && (t->phase == UPDATE || (t->phase == LAYER && !t->from)) && (e = entry_of(t->to, to, false)))
+		entry_update(e);
+}
+
+static void
+begin(const struct netmap_take *t)
+{
+	nm.problem[0] = '\0';
+	for (struct netmap_table *table = t->from ? NULL : nm.tables; table; table = table->next) {
+		for (struct entry *e = table->entries, *next; e; e = next) { /* the operator's own, as loaded at start */
+			next = e->next;
+			entry_update(e);
+		}
 	}
-	nm.generation++;
-	for (unsigned i = 0; i < p->n_peers; i++) {
-		const struct plan_peer *peer = &p->peer[i];
-		struct netmap_table *t = netmap_table(p->instance[peer->interface].name);
-		struct entry *e = t ? entry_get(t, peer->public_key.b) : NULL;
-		struct record *r = e ? from_plan(t, e, peer) : NULL;
-		if (!e) {
-			snprintf(nm.problem, sizeof(nm.problem), "no room for peer %s", peer->name ? peer->name : "");
+}
+
+static bool
+names_differ(const struct netmap_take *t)
+{
+	for (unsigned i = 0; t->from && i < t->diff->n; i++)
+		if (t->diff->v[i].verb == PLAN_NAMES)
+			return true;
+	return !t->from;
+}
+
+static uint64_t
+now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/*
+ * All layers are replaced first and published after: a prefix that moves between two peers is never without one. Gone
+ * peers before others: they give back ids.
+ */
+bool
+netmap_take(struct netmap_take *t, uint64_t ns)
+{
+	uint64_t until = now_ns() + ns;
+	unsigned n = t->from ? t->diff->n : t->to->n_peers;
+	for (unsigned k = 1; t->phase != DONE; k++) {
+		if (k % 16 == 0 && now_ns() > until)
+			return false;
+		if (t->phase == BEGIN)
+			begin(t);
+		else if (t->phase == NAMES && names_differ(t))
+			names_provider(t->to);
+		if (t->phase >= LAYER && t->at < n) {
+			take_one(t);
+			t->at++;
 			continue;
 		}
-		e->mark = nm.generation;
-		if (r && provide(e, r))
-			changed[n++] = e;
+		t->at = 0;
+		t->phase++;
+		if (!t->from && t->phase == GONE)
+			t->phase = DONE;
 	}
-	/* Gone ones first: they give back ids; then the rest. An update frees entries that no layer knows, never others. */
-	for (struct netmap_table *t = nm.tables; t; t = t->next) {
-		for (struct entry *e = t->entries, *next; e; e = next) {
-			next = e->next;
-			if (e->provided && e->mark != nm.generation)
-				provide(e, NULL);
-		}
-	}
-	for (struct netmap_table *t = nm.tables; t; t = t->next) {
-		for (struct entry *e = t->entries, *next; e; e = next) {
-			next = e->next;
-			if (!e->provided && e->mark && e->mark != nm.generation) {
-				e->mark = 0;
-				entry_update(e);
-			}
-		}
-	}
-	names_provider(p);
-	if (nm.generation == 1) { /* the operator's own, as loaded at start */
-		for (struct netmap_table *t = nm.tables; t; t = t->next) {
-			for (struct entry *e = t->entries; e; e = e->next) {
-				if (!e->provided && e->overlay)
-					entry_update(e);
-			}
-		}
-	}
-	for (uint32_t i = 0; i < n; i++)
-		entry_update(changed[i]);
-	free(changed);
+	nm.ready = true;
+	return true;
 }

@@ -18,8 +18,14 @@ struct netmap_table; /* the peers of one interface (instance with TR_CLASS_PEERS
 int netmap_init(uint32_t max_peers, const char *state_dir, char *why, size_t size);
 void netmap_fini(void);
 
-/* Provider's layer := that of the plan (names, domain, peers); merges, publishes, emits events. O(changes) publications. */
-void netmap_provider(const struct plan *p);
+/* Takes over the provider's layer (names, domain, peers) of a plan: merges, publishes, emits events. Costs what has changed,
+ * not what there is, and goes in steps, between which the operator's layer may change. */
+struct netmap_take {
+	const struct plan *from, *to; /* valid until it is done. from: the plan taken over last; NULL before the first */
+	const struct plan_diff *diff; /* holds plan_diff_peers(from, to); not looked at without `from` */
+	unsigned phase, at;           /* begin with 0 */
+};
+bool netmap_take(struct netmap_take *t, uint64_t ns); /* a step of about that long; true: done */
 
 struct netmap_table *netmap_table(const char *interface); /* made on first use */
 

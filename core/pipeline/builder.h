@@ -38,7 +38,7 @@ const struct tr_out_gate *plan_dynamic(const struct tr_class *c); /* NULL: none 
 bool plan_has_routes(const struct tr_class *c);
 
 /* netmap.c */
-void plan_netmap(struct builder *b, const struct cfg_node *netmap);
+void plan_netmap(struct builder *b, const struct cfg_node *netmap, const struct cfg_node *peers);
 extern const struct tr_option plan_netmap_options[], plan_peer_options[]; /* for the schema */
 
 /* check.c, services.c */

@@ -299,6 +299,13 @@ plan_diff(const struct plan *from, const struct plan *to, struct plan_diff *out)
 }
 
 void
+plan_diff_peers(const struct plan *from, const struct plan *to, struct plan_diff *out)
+{
+	*out = (struct plan_diff){0};
+	plan_diff_netmap(from, to, out, act);
+}
+
+void
 plan_diff_free(struct plan_diff *d)
 {
 	for (unsigned i = 0; i < d->n; i++)

@@ -8,6 +8,7 @@
 struct ref {
 	const struct plan *plan;
 	int32_t index;
+	uint64_t head; /* of the key: decides without a look at the peer */
 };
 
 static const struct plan_peer *
@@ -20,17 +21,21 @@ static int
 by_key(const void *pa, const void *pb)
 {
 	const struct ref *a = pa, *b = pb;
+	if (a->head != b->head)
+		return a->head < b->head ? -1 : 1;
 	const struct plan_peer *x = peer_of(a), *y = peer_of(b);
-	int c = strcmp(a->plan->instance[x->interface].name, b->plan->instance[y->interface].name);
-	return c != 0 ? c : memcmp(x->public_key.b, y->public_key.b, sizeof(x->public_key.b));
+	int c = memcmp(x->public_key.b, y->public_key.b, sizeof(x->public_key.b));
+	return c != 0 ? c : strcmp(a->plan->instance[x->interface].name, b->plan->instance[y->interface].name);
 }
 
 static struct ref *
 sorted(const struct plan *p, unsigned n)
 {
 	struct ref *v = malloc((n + 1) * sizeof(*v));
-	for (unsigned i = 0; v != NULL && i < n; i++)
-		v[i] = (struct ref){p, (int32_t)i};
+	for (unsigned i = 0; v != NULL && i < n; i++) {
+		v[i] = (struct ref){p, (int32_t)i, 0};
+		memcpy(&v[i].head, p->peer[i].public_key.b, sizeof(v[i].head));
+	}
 	if (v != NULL && n != 0)
 		qsort(v, n, sizeof(*v), by_key);
 	return v;
@@ -39,10 +44,10 @@ sorted(const struct plan *p, unsigned n)
 static bool
 psk_differs(const struct plan_peer *a, const struct plan_peer *b)
 {
-	const struct cfg_node *x = cfg_get(a->where, "preshared_key"), *y = cfg_get(b->where, "preshared_key");
+	const char *x = a->preshared_key_file, *y = b->preshared_key_file;
 	if ((x == NULL) != (y == NULL) || sodium_memcmp(&a->preshared_key, &b->preshared_key, sizeof(a->preshared_key)) != 0)
 		return true;
-	return x != NULL && strcmp(x->text, y->text) != 0;
+	return x != NULL && strcmp(x, y) != 0;
 }
 
 static void
@@ -61,17 +66,34 @@ print_allowed(const struct tr_list *l, const struct tr_list *other, char sign, F
 	}
 }
 
-/* ", endpoint, +10.0.0.0/8": what differs, each with a comma before it. malloc()ed. */
+static const char *
+name_of(const struct plan_peer *p)
+{
+	return p->name != NULL ? p->name : "";
+}
+
+static bool
+same(const struct plan_peer *a, const struct plan_peer *b)
+{
+	return strcmp(name_of(a), name_of(b)) == 0 && !psk_differs(a, b) && a->endpoint.port == b->endpoint.port &&
+	       tr_addr_eq(&a->endpoint.addr, &b->endpoint.addr) && a->keepalive == b->keepalive &&
+	       a->allowed.n == b->allowed.n &&
+	       (a->allowed.n == 0 || memcmp(a->allowed.items, b->allowed.items, a->allowed.n * sizeof(struct tr_prefix)) == 0);
+}
+
+/* ", endpoint, +10.0.0.0/8": what differs, each with a comma before it. malloc()ed; NULL: nothing. */
 static char *
 changes(const struct plan_peer *a, const struct plan_peer *b)
 {
 	char *text = NULL;
 	size_t size;
+	if (same(a, b))
+		return NULL;
 	FILE *f = open_memstream(&text, &size);
 	if (f == NULL)
 		return NULL;
-	if (strcmp(a->name, b->name) != 0)
-		fprintf(f, ", name %s -> %s", a->name, b->name);
+	if (strcmp(name_of(a), name_of(b)) != 0)
+		fprintf(f, ", name %s -> %s", name_of(a), name_of(b));
 	if (psk_differs(a, b))
 		fputs(", preshared_key", f);
 	if (a->endpoint.port != b->endpoint.port || !tr_addr_eq(&a->endpoint.addr, &b->endpoint.addr))
@@ -92,13 +114,14 @@ diff_peers(const struct plan *from, const struct plan *to, struct plan_diff *out
 	for (unsigned i = 0, j = 0; a != NULL && b != NULL && (i < na || j < nb);) {
 		int c = i == na ? 1 : j == nb ? -1 : by_key(&a[i], &b[j]);
 		if (c < 0) {
-			act(out, PLAN_PEER_REMOVE, a[i].index, -1, "remove peer %s", peer_of(&a[i])->name);
+			act(out, PLAN_PEER_REMOVE, a[i].index, -1, "remove peer %s", name_of(peer_of(&a[i])));
 		} else if (c > 0) {
-			act(out, PLAN_PEER_ADD, -1, b[j].index, "add peer %s", peer_of(&b[j])->name);
+			act(out, PLAN_PEER_ADD, -1, b[j].index, "add peer %s", name_of(peer_of(&b[j])));
 		} else {
 			char *text = changes(peer_of(&a[i]), peer_of(&b[j]));
 			if (text != NULL && *text != '\0')
-				act(out, PLAN_PEER_CHANGE, a[i].index, b[j].index, "change peer %s: %s", peer_of(&b[j])->name, text + 2);
+				act(out, PLAN_PEER_CHANGE, a[i].index, b[j].index, "change peer %s: %s", name_of(peer_of(&b[j])),
+					text + 2);
 			free(text);
 		}
 		i += c <= 0;

@@ -102,6 +102,9 @@ parse_peer(struct builder *b, const struct cfg_node *key, const struct cfg_node 
 		diag_at(b->d, DIAG_ERROR, cfg_get(node, "persistent_keepalive"), "`persistent_keepalive`: expected whole seconds");
 	peer->public_key = o.public_key;
 	peer->preshared_key = o.preshared_key;
+	const struct cfg_node *psk = cfg_get(node, "preshared_key");
+	if (psk != NULL && psk->text != NULL)
+		peer->preshared_key_file = arena_str(b->plan->arena, psk->text, strlen(psk->text));
 	peer->allowed = o.allowed;
 	peer->endpoint = o.endpoint;
 	peer->keepalive = o.keepalive / 1000;
@@ -215,7 +218,7 @@ parse_peers(struct builder *b, const struct cfg_node *map)
 }
 
 void
-plan_netmap(struct builder *b, const struct cfg_node *netmap)
+plan_netmap(struct builder *b, const struct cfg_node *netmap, const struct cfg_node *peers)
 {
 	static const char *const ignore[] = {"peers", NULL};
 	struct netmap_options o = {0};
@@ -229,5 +232,5 @@ plan_netmap(struct builder *b, const struct cfg_node *netmap)
 	else if (o.domain != NULL)
 		b->plan->domain = arena_str(b->plan->arena, domain, strlen(domain));
 	b->plan->names = o.names;
-	parse_peers(b, cfg_get(netmap, "peers"));
+	parse_peers(b, peers);
 }

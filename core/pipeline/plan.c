@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* pipeline.yaml -> plan: its top level and its instances. */
 #include "builder.h"
+#include "config/tree.h"
 
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <tailrace/host.h>
 
-#define PLAN_MEMORY (512u << 20) /* of one configuration: a million peers fit */
+#define TREE_MEMORY (UINT64_C(3) << 30) /* while it is read: a million peers take 0.9 GiB */
+#define PLAN_MEMORY (UINT64_C(1) << 30) /* of what is kept: a million peers take 0.3 GiB */
 
 void
 plan_error(struct builder *b, const struct word *w, const char *format, ...)
@@ -181,7 +183,7 @@ parse_instances(struct builder *b, const struct cfg_node *root)
 }
 
 static void
-build(struct builder *b, const struct cfg_node *root)
+build(struct builder *b, const struct cfg_node *root, const struct cfg_node *peers)
 {
 	static const char *const keys[] = {"instances", "links", "netmap", NULL};
 	static const struct tr_option none[] = {{0}};
@@ -193,8 +195,20 @@ build(struct builder *b, const struct cfg_node *root)
 	}
 	options_parse(&b->context, "pipeline.yaml", none, root, keys, root, NULL);
 	parse_instances(b, root);
-	plan_netmap(b, cfg_get(root, "netmap"));
+	plan_netmap(b, cfg_get(root, "netmap"), peers);
 	plan_check(b);
+}
+
+/* The plan keeps positions, so it gets a copy of the tree; but not of the peers, which may be a million. */
+static void
+build_from(struct builder *b, struct cfg_node *tree)
+{
+	const struct cfg_node *peers = cfg_get(cfg_get(tree, "netmap"), "peers");
+	const struct cfg_node *root = tree_copy(b->plan->arena, b->plan->file, tree, peers);
+	if (root == NULL)
+		diag_at(b->d, DIAG_ERROR, tree, "the configuration is too large");
+	else
+		build(b, root, peers);
 }
 
 static struct plan *
@@ -202,20 +216,22 @@ make(const char *name, const char *text, size_t len, const struct catalogue *c, 
 	bool secrets, struct diags *d)
 {
 	unsigned before = d->errors;
-	struct arena *a = arena_new(PLAN_MEMORY);
+	struct arena *a = arena_new(PLAN_MEMORY), *tree = arena_new(TREE_MEMORY);
 	struct builder *b = calloc(1, sizeof(*b));
 	struct plan *p = a != NULL ? arena_alloc(a, sizeof(*p)) : NULL;
-	if (p == NULL || b == NULL) {
+	if (p == NULL || b == NULL || tree == NULL) {
 		diag_pos(d, DIAG_ERROR, name, 0, 0, "out of memory");
 	} else {
-		const struct cfg_node *root = text != NULL ? yaml_parse(a, name, text, len, d) : yaml_read(a, name, d);
+		struct cfg_node *root = text != NULL ? yaml_parse(tree, name, text, len, d) : yaml_read(tree, name, d);
 		*b = (struct builder){.plan = p, .catalogue = c, .ports = ports, .d = d, .context.secrets = secrets};
 		p->arena = a;
-		if (root != NULL) {
-			p->file = root->file;
-			build(b, root);
-		}
+		p->file = arena_str(a, name, strlen(name));
+		if (root != NULL)
+			build_from(b, root);
+		for (unsigned i = 0; i < p->n_peers; i++)
+			p->peer[i].where = NULL;
 	}
+	arena_free(tree);
 	free(b);
 	if (p != NULL && d->errors == before)
 		return p;

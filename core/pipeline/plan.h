@@ -32,11 +32,12 @@ struct plan_peer { /* provider's layer */
 	const char *name;
 	struct tr_key public_key;
 	struct tr_secret preshared_key;
+	const char *preshared_key_file; /* as it is written; NULL: none */
 	struct tr_list allowed; /* struct tr_prefix */
 	struct tr_sockaddr endpoint;
 	uint64_t keepalive; /* seconds */
 	int32_t interface;  /* instance index */
-	const struct cfg_node *where;
+	const struct cfg_node *where; /* while the plan is made */
 };
 
 struct plan {
@@ -74,6 +75,8 @@ struct plan_diff {
 void plan_diff(const struct plan *from, const struct plan *to, struct plan_diff *out);
 /* Only what becomes of the instances: each of `to` once, and those that go. The engine applies just this. */
 void plan_diff_instances(const struct plan *from, const struct plan *to, struct plan_diff *out);
+/* Only the netmap's part. */
+void plan_diff_peers(const struct plan *from, const struct plan *to, struct plan_diff *out);
 void plan_diff_free(struct plan_diff *d);
 
 char *plan_dot(const struct plan *p);  /* Graphviz text; malloc()ed */

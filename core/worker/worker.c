@@ -196,6 +196,9 @@ read_inbox(struct worker *w)
 		case INBOX_PEER:
 			deliver_peer(w, &m[i], own);
 			break;
+		case TO_CONTROL:
+		case TO_SERVICE:
+			break; /* never gets here */
 		case INBOX_FENCE:
 			__atomic_add_fetch((uint32_t *)(uintptr_t)m[i].arg, 1, __ATOMIC_RELEASE);
 			break;

@@ -198,7 +198,7 @@ start_engine(const char *plugins, const char *pipeline)
 	check(&d, plan);
 	box.engine = engine_new(&(struct engine_config){.appliance = &box.appliance, .pool = box.pool,
 		.control = box.control, .catalogue = catalogue, .workers = 1});
-	if (!box.engine || engine_apply(box.engine, plan, applied, NULL) != 0)
+	if (!box.engine || engine_apply(box.engine, plan, NULL, applied, NULL) != 0)
 		give_up("the engine does not start");
 	loop_run(box.control);
 }
