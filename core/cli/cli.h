@@ -52,6 +52,7 @@ struct cli_command {
 
 extern const struct cli_command *const cli_commands[]; /* NULL at the end */
 const struct cli_command *cli_find(const char *name);
+extern const struct cli_option cli_common[]; /* those that every command takes */
 
 /* ---- Printing ---- */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2))); /* "tailrace: …" to stderr */

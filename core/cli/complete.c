@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Completion. `tailrace complete` prints the bash function; that calls `tailrace complete WORD…` with the words so far
- * and gets candidates, one a line, from the same table that parses them. "FILE" asks for file names.
+ * Completion. `tailrace complete` prints the bash function, `tailrace complete --zsh` that of zsh; both call `tailrace complete
+ * WORD…` with the words so far and get candidates, one a line, from the same table that parses them. "FILE" asks for file
+ * names.
  */
 #include "client.h"
 #include "commands.h"
 
 #include <string.h>
+
+static const char zsh_script[] = "#compdef tailrace\n"
+				 "local -a c\n"
+				 "c=(\"${(@f)$(tailrace complete \"${(@)words[2,CURRENT]}\" 2>/dev/null)}\")\n"
+				 "if [[ $c[1] == FILE ]]; then\n"
+				 "\t_files\n"
+				 "else\n"
+				 "\tcompadd -- ${(@)c:#}\n"
+				 "fi\n";
 
 static const char script[] = "_tailrace()\n"
 			     "{\n"
@@ -76,16 +86,18 @@ run(const struct cli *c)
 		fputs(script, stdout);
 		return CLI_OK;
 	}
+	if (c->argc == 1 && strcmp(c->argv[0], "--zsh") == 0) {
+		fputs(zsh_script, stdout);
+		return CLI_OK;
+	}
 	const char *word = c->argv[c->argc - 1];
 	const struct cli_command *command = NULL;
 	for (int i = 0; i < c->argc - 1 && !command; i++)
 		if (c->argv[i][0] != '-')
 			command = cli_find(c->argv[i]);
 	if (word[0] == '-') {
-		static const char *const common[] = {"--json", "--socket", "--help"};
 		offer_options(command ? command->options : NULL, word);
-		for (size_t i = 0; i < sizeof(common) / sizeof(*common); i++)
-			offer(common[i], word);
+		offer_options(cli_common, word);
 	} else if (command) {
 		offer_word(c, command->word, word);
 	} else {

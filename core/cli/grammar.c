@@ -16,11 +16,13 @@ const struct cli_command *const cli_commands[] = {
 	&cli_stats,
 	&cli_drops,
 	&cli_trace,
+	&cli_top,
 	&cli_apply,
 	&cli_reload,
 	&cli_persist,
 	&cli_show,
 	&cli_instance,
 	&cli_complete,
+	&cli_man,
 	NULL,
 };

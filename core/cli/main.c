@@ -7,7 +7,7 @@
 
 #define DEFAULT_SOCKET "/run/tailrace/tailrace.sock"
 
-static const struct cli_option common[] = {
+const struct cli_option cli_common[] = {
 	{0, "json", NULL, "print JSON"},
 	{0, "socket", "PATH", "the daemon's management socket (default " DEFAULT_SOCKET ", or $TAILRACE_SOCKET)"},
 	{'h', "help", NULL, "this text"},
@@ -66,7 +66,7 @@ help(const struct cli_command *only)
 			printf("\n%s\n", only->more);
 		puts("\noptions:");
 		print_options(only->options);
-		print_options(common);
+		print_options(cli_common);
 		return CLI_OK;
 	}
 	puts("usage: tailrace [--json] [--socket PATH] COMMAND …\n\ncommands:");
@@ -79,7 +79,7 @@ help(const struct cli_command *only)
 	printf("  %-32s %s\n", "INSTANCE COMMAND ...",
 		"a command of a plugin's instance (`tailrace show INSTANCE` lists them)");
 	puts("\noptions:");
-	print_options(common);
+	print_options(cli_common);
 	puts("\nexit status: 0 done, 1 failed, 2 a configuration is wrong, 64 wrong usage");
 	return CLI_OK;
 }
@@ -125,7 +125,7 @@ static int
 take_option(struct parse *p)
 {
 	const char *word = p->argv[p->at++], *value;
-	const struct cli_option *tables[] = {common, p->c->command ? p->c->command->options : NULL};
+	const struct cli_option *tables[] = {cli_common, p->c->command ? p->c->command->options : NULL};
 	if (strcmp(word, "--version") == 0) {
 		p->version = true;
 		return -1;
@@ -142,9 +142,9 @@ take_option(struct parse *p)
 				return usage(p->c, "--%s needs %s", o->name, o->value);
 			if (t == 1)
 				p->c->option[o - tables[t]] = value ? value : "";
-			else if (o == &common[0])
+			else if (o == &cli_common[0])
 				p->c->json = true;
-			else if (o == &common[1])
+			else if (o == &cli_common[1])
 				p->c->socket = value;
 			else
 				p->help = true;

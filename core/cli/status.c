@@ -127,6 +127,7 @@ run(const struct cli *c)
 	printf("tailrace %s: %s\n", get_text(v, "version"), rc == CLI_OK ? "working" : "NOT WORKING, or only in part");
 	print_problems(json_object_get(v, "problems"), "  ");
 	print_problems(json_object_get(v, "notices"), "note: ");
+	print_problems(json_object_get(v, "hints"), "hint: ");
 	printf("generation %.0f of %s; up for %s, process %.0f%s\n", get_number(v, "generation"),
 		*get_text(v, "pipeline") ? get_text(v, "pipeline") : "(no pipeline)",
 		figure_age(age, get_number(v, "uptime")), get_number(v, "pid"),

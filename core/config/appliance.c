@@ -3,6 +3,7 @@
 #include "appliance.h"
 
 #include "config/paths.h"
+#include "manual.h"
 #include "sections.h"
 
 #include <ctype.h>
@@ -251,4 +252,16 @@ appliance_load(struct arena *a, const char *path, struct appliance *out, struct 
 {
 	const struct cfg_node *root = cfg_read(a, path, d);
 	return root != NULL && take(a, root, out, d);
+}
+
+void
+appliance_each_key(void (*fn)(void *arg, const char *section, const struct tr_option *o), void *arg)
+{
+	for (const struct tr_option *o = port; o->key != NULL; o++)
+		fn(arg, "ports = { NAME = { ... }; }", o);
+	for (size_t i = 0; i < SECTIONS; i++)
+		for (const struct tr_option *o = sections[i].table; o->key != NULL; o++)
+			fn(arg, sections[i].name, o);
+	for (const struct tr_option *o = top; o->key != NULL; o++)
+		fn(arg, "", o);
 }

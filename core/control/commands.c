@@ -385,6 +385,7 @@ commands_new(const struct commands_config *config)
 		{"stats", command_stats, c},
 		{"drops", command_drops, c},
 		{"trace", command_trace, c},
+		{"top", command_top, c},
 		{"apply", command_apply, c},
 		{"reload", command_reload, c},
 		{"persist", command_persist, c},
@@ -406,6 +407,7 @@ commands_free(struct commands *c)
 	trace_free(c);
 	apply_free(c);
 	peer_walks_free(c);
+	top_free(c);
 	if (c->tick)
 		loop_watch_close(c->tick);
 	series_free(c->series);

@@ -8,6 +8,7 @@
 struct peer_walk;
 struct apply_request;
 struct trace_request;
+struct top;
 
 struct commands {
 	struct commands_config on;
@@ -18,6 +19,7 @@ struct commands {
 	char *apply_error;           /* of the last apply; NULL: it went well */
 	struct apply_request *apply; /* under way */
 	struct trace_request *trace; /* under way */
+	struct top *top;             /* what the last `top` saw */
 	struct peer_walk *walks;     /* under way */
 };
 
@@ -45,8 +47,10 @@ void peer_walk_start(struct commands *c, const struct peer_visit *v);
 void peer_walks_free(struct commands *c); /* done() is called for those under way */
 /* Seconds since the peer's last session began, and whether it is a live one; -1: never. */
 double peer_session_age(const struct tr_peer *p, struct tr_endpoint *in_use);
+bool parse_number(const char *s, unsigned min, unsigned max, unsigned *out);
 #define PEER_SESSION_MAX 180.0 /* s: no session is older (the protocol's reject-after time) */
 
-command_fn command_status, command_peers, command_trace, command_apply, command_reload;
+command_fn command_status, command_peers, command_trace, command_apply, command_reload, command_top;
 void apply_free(struct commands *c);
 void trace_free(struct commands *c);
+void top_free(struct commands *c);

@@ -119,18 +119,12 @@ add_workers(struct status *s)
 {
 	json_t *shown = commands_shown(engine_show_workers, s->c->on.engine), *list = json_object_get(shown, "workers"),
 	       *w;
-	bool settled = commands_now() - s->c->started > 60000000000ull;
 	size_t i;
 	json_array_foreach(list, i, w)
 	{
-		char number[24], path[64];
+		char number[24];
 		snprintf(number, sizeof(number), "%zu", i);
 		json_object_set_new(w, "busy", json_real(rate(s, "workers/%s/%s", number, "busy_ns") / 1e9));
-		snprintf(path, sizeof(path), "workers/%zu/loops", i);
-		if (settled && series_minute(s->c->series, path) == 0) {
-			snprintf(path, sizeof(path), "worker %zu", i);
-			problem(s->problems, path, "has not run for a minute: a node of a plugin may hang");
-		}
 	}
 	json_incref(list);
 	json_decref(shown);
@@ -149,6 +143,44 @@ add_configuration(struct status *s)
 		problem(s->problems, "netmap", "%s", netmap_problem());
 	for (unsigned i = 0; k && i < k->n_refused; i++)
 		problem(s->notices, "plugin", "%s: %s", k->refused[i].path, k->refused[i].why);
+}
+
+/* Drops that say what is wrong around this box, rather than with a packet. */
+static const struct {
+	const char *reason, *why;
+} telling[] = {
+	{"neighbour", "a neighbour on this link does not answer ARP or ND"},
+	{"neighbour_queue", "packets wait for a neighbour that does not answer ARP or ND"},
+	{"no_answer", "a peer does not answer handshakes"},
+	{"no_endpoint", "a peer is sent to whose address is not known: it has to speak first, or needs an `endpoint`"},
+	{"bad_handshake", "somebody uses a wrong key or preshared key"},
+	{"unknown_peer", "somebody who is no peer asks for a session"},
+	{"stale_timestamp", "a peer's clock has gone back, or somebody replays its handshakes"},
+	{"wrong_source", "a peer sends from addresses that are not among its allowed IPs"},
+	{"no_route", "packets come for which there is no route"},
+	{"too_big", "packets are larger than the next hop's MTU: does their sender get ICMP?"},
+	{"tx_full", "a port does not take packets as fast as they come"},
+	{"edge_full", "a thread does not keep up"},
+	{"frame_full", "bursts are larger than a node takes"},
+};
+
+static json_t *
+hints(const struct status *s, const json_t *drops)
+{
+	json_t *list = json_array(), *d;
+	size_t i;
+	json_array_foreach(drops, i, d)
+	{
+		const char *instance = json_string_value(json_object_get(d, "instance"));
+		const char *reason = json_string_value(json_object_get(d, "reason"));
+		for (size_t k = 0; k < sizeof(telling) / sizeof(*telling); k++)
+			if (strcmp(telling[k].reason, reason) == 0)
+				problem(list, instance, "%s (%lld packets in the last minute)", telling[k].why,
+					(long long)json_integer_value(json_object_get(d, "last_minute")));
+	}
+	if (s->peers && !s->peers_up)
+		problem(list, "peers", "none of %u has a session", s->peers);
+	return list;
 }
 
 static void
@@ -174,15 +206,15 @@ reply_status(void *arg)
 	add_configuration(s);
 	port_each(add_port, s);
 	engine_each(e, add_instance, s);
-	json_t *rates = commands_rates(c, "totals", totals);
+	json_t *rates = commands_rates(c, "totals", totals), *drops = commands_drops(c, true), *told = hints(s, drops);
 	json_t *v = json_pack(
-		"{s:b, s:o, s:o, s:s, s:i, s:f, s:I, s:s*, s:b, s:{s:i, s:i}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"{s:b, s:o, s:o, s:s, s:i, s:f, s:I, s:s*, s:b, s:{s:i, s:i}, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"working", p && json_array_size(s->problems) == 0, "problems", s->problems, "notices", s->notices,
 		"version", TR_VERSION, "pid", (int)getpid(), "uptime", (double)(commands_now() - c->started) / 1e9,
 		"generation", (json_int_t)engine_generation(e), "pipeline", p ? p->file : NULL, "applying",
 		c->apply != NULL, "peers", "total", (int)s->peers, "up", (int)s->peers_up, "workers", workers, "ports",
 		s->ports, "instances", s->instances, "plugins", s->plugins, "totals", totals ? totals : json_object(),
-		"totals_per_second", rates, "drops_last_minute", commands_drops(c, true));
+		"totals_per_second", rates, "drops_last_minute", drops, "hints", told);
 	management_reply(s->r, v);
 	free(s);
 }

@@ -57,7 +57,7 @@ poll_trace(void *arg)
 		finish(q);
 }
 
-static bool
+bool
 parse_number(const char *s, unsigned min, unsigned max, unsigned *out)
 {
 	char *end;

@@ -307,6 +307,21 @@ handshake_command(void *self, int argc, char *const *argv, struct tr_show *out)
 	return wg->host->post_peer(wg->instance, f.id, post_handshake, 0);
 }
 
+/* By number, not by name: an exporter asks for every peer in turn. */
+static int
+traffic_command(void *self, int argc, char *const *argv, struct tr_show *out)
+{
+	struct wg *wg = self;
+	uint32_t id = argc == 1 ? (uint32_t)strtoul(argv[0], NULL, 10) : 0;
+	if (id == 0 || id >= wg->peers->count) {
+		out->error(out, "expected: traffic NUMBER");
+		return -EINVAL;
+	}
+	out->uint(out, "rx_bytes", __atomic_load_n(&hot_of(wg, id)->t.rx_bytes, __ATOMIC_RELAXED));
+	out->uint(out, "tx_bytes", __atomic_load_n(&hot_of(wg, id)->t.tx_bytes, __ATOMIC_RELAXED));
+	return 0;
+}
+
 /* ---- Trace ---- */
 
 static void
@@ -439,6 +454,8 @@ static const struct tr_counter counters[] = {
 };
 
 static const struct tr_command commands[] = {
+	{.name = "traffic", .args = "NUMBER", .doc = "Bytes from and to a peer, by its number; the exporter asks for them.",
+		.run = traffic_command},
 	{.name = "handshake", .args = "PEER", .doc = "Begins a new session with a peer, by its name.", .run = handshake_command},
 	{.name = NULL},
 };
