@@ -2,6 +2,8 @@
 /* struct tr_host: what plugins may ask of the core. Each function is documented in <tailrace/host.h>. */
 #include "../control/log.h"
 #include "../control/rcu.h"
+#include "../net/icmp.h"
+#include "../net/pmtu.h"
 #include "private.h"
 
 #include <errno.h>
@@ -86,6 +88,15 @@ host_emit(struct tr_node *node, uint16_t gate, struct rte_mbuf *const *pkts, uin
 	graph_emit(graph_node(node), gate, pkts, n);
 }
 
+static enum tr_icmp_fate
+host_icmp_error(struct tr_node *node, uint16_t gate, const struct rte_mbuf *pkt, enum tr_icmp why, uint32_t arg)
+{
+	struct graph_node *n = graph_node(node);
+	if (n->edge[gate].kind == EDGE_UNLINKED)
+		return TR_ICMP_NOT_DUE;
+	return icmp_send(node, gate, pkt, why, arg, &n->graph->thread->icmp_since);
+}
+
 /* ---- Burst services ---- */
 
 /* Splits a burst into runs of one address family and looks each up in the instance's allowed IPs. */
@@ -132,8 +143,17 @@ host_indexes(struct tr_node *node, const uint32_t *index, uint16_t n, uint64_t *
 static void
 host_paths(struct tr_node *node, const uint32_t *peer, uint16_t n, struct tr_endpoint *out)
 {
-	(void)node;
 	path_get(peer, n, out);
+	if (likely(atomic_load_explicit(&pmtu_known, memory_order_relaxed) == 0))
+		return;
+	for (uint16_t i = 0; i < n; i++) {
+		if (out[i].family == 0 || out[i].gate != 0)
+			continue;
+		struct tr_addr to = {.family = out[i].family};
+		memcpy(to.ip, out[i].remote, sizeof(to.ip));
+		uint16_t mtu = pmtu_look_up(&to, *node->now);
+		out[i].mtu = mtu == 0 ? 0 : (uint16_t)(mtu - (out[i].family == 4 ? IPV4_LEN : IPV6_LEN) - UDP_LEN);
+	}
 }
 
 static void
@@ -486,6 +506,7 @@ host_init(struct engine *e)
 		.watch_close = host_watch_close,
 		.service_node = host_service_node,
 		.listen_unix = host_listen_unix,
+		.icmp_error = host_icmp_error,
 		.crypto = &core_crypto,
 	};
 }

@@ -2,6 +2,7 @@
 /* Making and ending an engine: its threads and the rings between them. Control thread. */
 #include "../control/log.h"
 #include "../control/rcu.h"
+#include "../net/classes.h"
 #include "private.h"
 
 #include <errno.h>
@@ -75,6 +76,8 @@ engine_new(const struct engine_config *c)
 	e->services = (uint16_t)RTE_MAX(1u, (unsigned)c->appliance->service_threads);
 	e->threads = e->workers + e->services;
 	e->max_peers = (uint32_t)c->appliance->max_peers;
+	if (c->appliance->max_routes != 0)
+		route_limit = (uint32_t)c->appliance->max_routes;
 	e->busy_poll = c->appliance->busy;
 	e->aead = aead_choose(c->aead);
 	e->worker = aligned_alloc(64, sizeof(*e->worker) * e->workers);

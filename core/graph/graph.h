@@ -48,6 +48,7 @@ struct graph_thread {
 	uint16_t id;     /* 0..threads-1, workers first */
 	uint64_t now;    /* ns, set by the thread once per loop */
 	struct graph_totals totals;
+	uint64_t icmp_since; /* allowance of ICMP errors: net/icmp.h */
 	/* A packet leaves for another thread: takes ownership or returns false (edge_full). */
 	bool (*push)(struct graph_thread *t, uint16_t to, struct rte_mbuf *pkt, uint32_t target);
 	/* Tracing: ids still to give out (0: off), and where entries go. */

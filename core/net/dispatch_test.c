@@ -21,7 +21,7 @@ expect(const char *verdict)
 	return o;
 }
 
-/* ---- mux: gate 0 alone on 3478; on 443 gate 1 takes all, 2 and 3 by first bytes ---- */
+/* ---- mux: gate 0 is icmp; gate 1 alone on 3478; on 443 gate 2 takes all, 3 and 4 by first bytes ---- */
 
 static const struct tr_option listen_option[] = {{"listen", TR_OPT_UINT, .flags = TR_OPT_LISTEN}, {0}};
 static const struct tr_match match_a[] = {{.offset = 0, .min_len = 4, .mask = 0xffff0000ull << 32, .value = 0x01020000ull << 32}, {0}};
@@ -41,11 +41,12 @@ plan_mux(struct rig *g)
 {
 	static const struct tr_class *const classes[] = {&class_any, &class_any, &class_a, &class_b, &class_any};
 	static const char *const names[] = {"g0", "g1", "g2", "g3", "g4"};
+	g->gate[0] = (struct plan_gate){.name = "icmp", .to = -1};
 	for (unsigned k = 0; k < listeners; k++) {
 		g->pi[k + 1] = (struct plan_instance){.name = names[k], .class_ = classes[k], .options = &ports[k]};
-		g->gate[k] = (struct plan_gate){.name = names[k], .to = (int32_t)k + 1};
+		g->gate[k + 1] = (struct plan_gate){.name = names[k], .to = (int32_t)k + 1};
 	}
-	g->pi[0].n_out = listeners;
+	g->pi[0].n_out = listeners + 1;
 }
 
 static void
@@ -55,6 +56,11 @@ datagram(uint16_t port, const uint8_t *payload, size_t len, const char *verdict)
 	size_t n = tp_udp(buf, "192.0.2.9", 9, "192.0.2.1", port, len);
 	memcpy(buf + 28, payload, len);
 	rig_send(&r, "in", buf, n, &meta);
+	if (strcmp(verdict, "drop no_port") == 0) { /* the sender is told, by the address that it asked */
+		const struct rig_out *o = expect("gate 0");
+		assert_memory_equal(o->data + 12, buf + 16, 4);
+		assert_int_equal(o->data[20] << 8 | o->data[21], 0x0303);
+	}
 	expect(verdict);
 }
 
@@ -64,13 +70,13 @@ mux_dispatches(void **state)
 	memcpy(ports, (const uint64_t[]){3478, 443, 443, 443}, 4 * sizeof(*ports));
 	listeners = 4;
 	assert_true(rig_open(&r, &class_mux, "mux", NULL, plan_mux));
-	datagram(3478, (const uint8_t *)"", 0, "gate 0");
+	datagram(3478, (const uint8_t *)"", 0, "gate 1");
 	datagram(3479, (const uint8_t *)"x", 1, "drop no_port");
-	datagram(443, (const uint8_t[]){1, 2, 7, 7}, 4, "gate 2");
-	datagram(443, (const uint8_t[]){1, 2, 7}, 3, "gate 1"); /* shorter than the match wants */
-	datagram(443, (const uint8_t[]){0, 0, 0, 0, 0x55, 0, 0, 0}, 8, "gate 3");
-	datagram(443, (const uint8_t[]){0x99}, 1, "gate 3");
-	datagram(443, (const uint8_t *)"", 0, "gate 1");
+	datagram(443, (const uint8_t[]){1, 2, 7, 7}, 4, "gate 3");
+	datagram(443, (const uint8_t[]){1, 2, 7}, 3, "gate 2"); /* shorter than the match wants */
+	datagram(443, (const uint8_t[]){0, 0, 0, 0, 0x55, 0, 0, 0}, 8, "gate 4");
+	datagram(443, (const uint8_t[]){0x99}, 1, "gate 4");
+	datagram(443, (const uint8_t *)"", 0, "gate 2");
 	rig_close(&r);
 	ports[1] = 444; /* now nobody takes all of 443 */
 	assert_true(rig_open(&r, &class_mux, "mux", NULL, plan_mux));
@@ -159,6 +165,9 @@ path_chooses_by_endpoint(void **state)
 	expect("drop no_endpoint");
 	meta.endpoint = endpoint("0.0.0.0", "192.0.2.1");
 	meta.endpoint.mtu = 2;
+	rig_send(&r, "in", "abc", 3, &meta);
+	expect("gate 0"); /* UDP can be split further on */
+	meta.endpoint.gate = 1;
 	rig_send(&r, "in", "abc", 3, &meta);
 	expect("drop too_big");
 	rig_close(&r);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "net/interface.h"
 
+#include "config/config.h"
 #include "net/classes.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <tailrace/show.h>
@@ -190,10 +192,67 @@ failed:
 	return NULL;
 }
 
+static bool
+parse_neighbour(const char *text, struct tr_addr *a, uint8_t mac[6])
+{
+	char address[46], rest;
+	unsigned b[6];
+	if (sscanf(text, "%45s %2x:%2x:%2x:%2x:%2x:%2x%c", address, &b[0], &b[1], &b[2], &b[3], &b[4], &b[5], &rest) != 7 ||
+		!parse_addr(address, a))
+		return false;
+	for (unsigned k = 0; k < 6; k++)
+		mac[k] = (uint8_t)b[k];
+	return (mac[0] & 1) == 0;
+}
+
+static bool
+is_configured(const struct interface *i, const struct tr_addr *a)
+{
+	const char *const *text = i->options->neighbours.items;
+	struct tr_addr b;
+	uint8_t mac[6];
+	for (uint32_t k = 0; k < i->options->neighbours.n; k++)
+		if (parse_neighbour(text[k], &b, mac) && tr_addr_eq(a, &b))
+			return true;
+	return false;
+}
+
+/* Configured neighbours into the table, and those out that no longer are. */
+static int
+interface_start(void *self)
+{
+	struct interface *i = self;
+	const char *const *text = i->options->neighbours.items;
+	struct tr_addr a;
+	uint8_t mac[6];
+	for (unsigned k = 0; k < NEIGHBOURS; k++) {
+		struct neighbour *e = &i->neighbours->entry[k];
+		if (neighbour_state(atomic_load(&e->link)) == NEIGHBOUR_RESOLVED && e->link_id == i->link_id &&
+			atomic_load(&e->confirmed) == NEIGHBOUR_STATIC && !is_configured(i, &e->addr))
+			neighbour_kill(e, i->host, i->instance);
+	}
+	for (uint32_t k = 0; k < i->options->neighbours.n; k++) {
+		struct neighbour *e = NULL;
+		if (!parse_neighbour(text[k], &a, mac) || !interface_on_link(i, &a) ||
+			(e = neighbour_get(i->neighbours, i->link_id, &a, i->host->now(i->instance))) == NULL) {
+			i->host->fail(i->instance, "neighbour `%s` is not \"ADDRESS MAC\" with an address of the interface's networks", text[k]);
+			return -EINVAL;
+		}
+		neighbour_fix(e, mac);
+	}
+	return 0;
+}
+
 static void *
 interface_worker_init(void *self, uint16_t worker)
 {
-	return calloc(1, sizeof(struct interface_worker));
+	struct interface_worker *w = calloc(1, sizeof(*w));
+	const struct interface *i = self;
+	if (w == NULL)
+		return NULL;
+	gather_init(&w->gather);
+	i->host->crypto->random(&w->datagram, sizeof(w->datagram));
+	return w;
 }
 
 static void
@@ -203,6 +262,7 @@ interface_worker_fini(struct tr_node *node)
 	for (unsigned k = 0; k < w->n_pending; k++)
 		for (uint16_t j = 0; j < w->pending[k].n; j++)
 			node->host->packet_drop(node, w->pending[k].pkt[j], INTERFACE_DROP_NEIGHBOUR);
+	gather_clear(node, &w->gather, INTERFACE_DROP_FRAGMENT + GATHER_LOST);
 	free(w);
 }
 
@@ -225,9 +285,11 @@ show_neighbours(const struct interface *i, struct tr_show *out)
 		out->addr(out, "address", &e->addr);
 		if (s == NEIGHBOUR_RESOLVED)
 			out->text(out, "mac", mac);
-		out->text(out, "state", s == NEIGHBOUR_INCOMPLETE                ? "incomplete"
-					: now > heard + NEIGHBOUR_REACHABLE_NS ? "stale"
-									       : "reachable");
+		out->text(out, "state", s == NEIGHBOUR_INCOMPLETE                                             ? "incomplete"
+					: heard == NEIGHBOUR_STATIC                                          ? "static"
+					: now <= heard + NEIGHBOUR_REACHABLE_NS                              ? "reachable"
+					: atomic_load_explicit(&e->probes, memory_order_relaxed) > 0 ? "probe"
+												     : "stale");
 		out->end(out);
 	}
 	out->end(out);
@@ -278,6 +340,9 @@ static const struct tr_option interface_options[] = {
 	{"gateway", TR_OPT_ADDR, .change = TR_RECREATE, .flags = TR_OPT_LIST, .max = 2,
 		.offset = offsetof(struct interface_options, gateway),
 		.doc = "next hop for destinations outside these networks, one per family"},
+	{"neighbours", TR_OPT_STRING, .change = TR_RECREATE, .flags = TR_OPT_LIST, .max = 1024,
+		.offset = offsetof(struct interface_options, neighbours),
+		.doc = "neighbours that are not asked: a list of \"ADDRESS MAC\", such as \"192.0.2.9 02:00:00:00:00:09\""},
 	{"vlan", TR_OPT_UINT, .change = TR_RECREATE, .min = 1, .max = 4094, .offset = offsetof(struct interface_options, vlan),
 		.doc = "802.1Q tag; absent: untagged"},
 	{"mtu", TR_OPT_UINT, .change = TR_RECREATE, .flags = TR_OPT_MTU, .min = 68, .max = 9600, .def = "1500",
@@ -286,7 +351,8 @@ static const struct tr_option interface_options[] = {
 };
 static const struct tr_in_gate interface_in[] = {
 	{"ip", TR_TYPE_IP, .process = interface_send, .trace = trace_ip, .doc = "packets to send on the link"},
-	{"reply", TR_TYPE_IP, TR_GATE_INTERNAL, .process = interface_send, .trace = trace_ip, .doc = "answers to echo requests"},
+	{"reply", TR_TYPE_IP, TR_GATE_INTERNAL, .process = interface_send, .trace = trace_ip,
+		.doc = "answers to echo requests, errors about packets for this box"},
 	{"frame", TR_TYPE_IP, TR_GATE_INTERNAL, .process = interface_send_frames, .trace = trace_frame,
 		.doc = "complete frames: ARP, ND, packets that waited for a neighbour"},
 	{0},
@@ -294,13 +360,17 @@ static const struct tr_in_gate interface_in[] = {
 static const struct tr_out_gate interface_out[] = {
 	[INTERFACE_IP] = {"ip", TR_TYPE_IP, .writes = TR_META_L3, .doc = "packets that are not for this box"},
 	[INTERFACE_UDP] = {"udp", TR_TYPE_UDP, .writes = TR_META_L3 | TR_META_ENDPOINT, .doc = "datagrams for our addresses"},
-	[INTERFACE_REPLY] = {"reply", TR_TYPE_IP, TR_GATE_INTERNAL, .doc = "answers to echo requests"},
+	[INTERFACE_ICMP] = {"icmp", TR_TYPE_IP, TR_GATE_OPTIONAL, TR_META_L3,
+		"errors about packets to be sent: no answer from the neighbour, no gateway, larger than the mtu; "
+		"answers to echo requests that were routed here"},
+	[INTERFACE_REPLY] = {"reply", TR_TYPE_IP, TR_GATE_INTERNAL, .doc = "answers to echo requests, errors about packets for this box"},
 	[INTERFACE_FRAME] = {"frame", TR_TYPE_IP, TR_GATE_INTERNAL, .doc = "complete frames"},
 	{0},
 };
 static const struct tr_drop_reason interface_drops[] = {
 	IP_FAULT_REASONS,
 	UDP_FAULT_REASONS,
+	GATHER_REASON_TEXTS,
 	{"frame_short", "shorter than an Ethernet header and the least of payloads"},
 	{"segmented", "does not fit one packet buffer"},
 	{"no_room", "too little room for headers or trailers in the packet buffer"},
@@ -309,16 +379,17 @@ static const struct tr_drop_reason interface_drops[] = {
 	{"ethertype", "neither IPv4, IPv6 nor ARP"},
 	{"link_multicast", "unicast packet in a broadcast or multicast frame"},
 	{"multicast", "multicast or broadcast that this box takes no part in"},
-	{"consumed", "ARP or ND message that was taken in"},
+	{"consumed", "ARP, ND or path MTU message that was taken in"},
 	{"arp", "malformed ARP message"},
 	{"nd", "malformed or forged ND message"},
 	{"icmp_checksum", "ICMP checksum wrong"},
 	{"icmp", "ICMP message for this box that it does not answer"},
 	{"protocol", "for this box, but neither UDP nor ICMP"},
+	{"options", "for this box: source route, malformed IPv4 options, IPv6 options or a routing header that it does not take"},
 	{"too_big", "larger than the mtu"},
 	{"no_source", "no address of this family for a packet made here"},
+	{"broadcast", "multicast or broadcast of others: not sent on"},
 	{"no_gateway", "destination outside the networks, and no gateway of the family"},
-	{"to_self", "sent to this interface's own address"},
 	{"neighbour_queue", "too many packets wait for neighbours"},
 	{"neighbour_table", "too many neighbours"},
 	{"neighbour", "the neighbour does not answer"},
@@ -329,6 +400,8 @@ static const struct tr_counter interface_counters[] = {
 	[INTERFACE_ARP_SENT] = {"arp_sent", "ARP requests and replies"},
 	[INTERFACE_ND_SENT] = {"nd_sent", "neighbour solicitations and advertisements"},
 	[INTERFACE_ECHO] = {"echo", "echo requests answered"},
+	[INTERFACE_PATH_MTU] = {"path_mtu", "ICMP messages that told the MTU of a path"},
+	[INTERFACE_CONFLICT] = {"conflict", "ARP and ND messages of others who claim one of our addresses"},
 	{0},
 };
 
@@ -345,6 +418,7 @@ const struct tr_class class_interface = {
 	.counters = interface_counters,
 	.create = interface_create,
 	.worker_init = interface_worker_init,
+	.start = interface_start,
 	.worker_fini = interface_worker_fini,
 	.destroy = interface_destroy,
 	.poll = interface_poll,

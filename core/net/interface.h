@@ -6,16 +6,17 @@
 #pragma once
 
 #include "engine.h"
-#include "net/ip.h"
+#include "net/fragment.h"
 #include "net/neighbour.h"
 #include "net/trunk.h"
 
-enum interface_out { INTERFACE_IP, INTERFACE_UDP, INTERFACE_REPLY, INTERFACE_FRAME };
+enum interface_out { INTERFACE_IP, INTERFACE_UDP, INTERFACE_ICMP, INTERFACE_REPLY, INTERFACE_FRAME };
 
 enum interface_drop {
 	INTERFACE_DROP_IP = 0,
 	INTERFACE_DROP_UDP = INTERFACE_DROP_IP + IP_FAULTS - 1,
-	INTERFACE_DROP_FRAME_SHORT = INTERFACE_DROP_UDP + UDP_FAULTS - 1,
+	INTERFACE_DROP_FRAGMENT = INTERFACE_DROP_UDP + UDP_FAULTS - 1,
+	INTERFACE_DROP_FRAME_SHORT = INTERFACE_DROP_FRAGMENT + GATHER_REASONS,
 	INTERFACE_DROP_SEGMENTED,
 	INTERFACE_DROP_NO_ROOM,
 	INTERFACE_DROP_VLAN,
@@ -29,17 +30,18 @@ enum interface_drop {
 	INTERFACE_DROP_ICMP_CHECKSUM,
 	INTERFACE_DROP_ICMP,
 	INTERFACE_DROP_PROTOCOL,
+	INTERFACE_DROP_OPTIONS,
 	INTERFACE_DROP_TOO_BIG,
 	INTERFACE_DROP_NO_SOURCE,
+	INTERFACE_DROP_BROADCAST,
 	INTERFACE_DROP_NO_GATEWAY,
-	INTERFACE_DROP_TO_SELF,
 	INTERFACE_DROP_NEIGHBOUR_QUEUE,
 	INTERFACE_DROP_NEIGHBOUR_TABLE,
 	INTERFACE_DROP_NEIGHBOUR,
 	INTERFACE_DROP_TX_FULL,
 };
 
-enum interface_count { INTERFACE_ARP_SENT, INTERFACE_ND_SENT, INTERFACE_ECHO };
+enum interface_count { INTERFACE_ARP_SENT, INTERFACE_ND_SENT, INTERFACE_ECHO, INTERFACE_PATH_MTU, INTERFACE_CONFLICT };
 
 #define INTERFACE_ADDRESSES 16
 
@@ -47,6 +49,7 @@ struct interface_options {
 	const char *port; /* NULL: as the instance */
 	struct tr_list address;
 	struct tr_list gateway;
+	struct tr_list neighbours; /* "ADDRESS MAC" */
 	uint64_t vlan, mtu;
 };
 
@@ -92,13 +95,17 @@ struct pending {
 struct interface_worker {
 	struct neighbour *last; /* of the last packet sent; checked again before use */
 	uint64_t sweep_at, announce_at;
+	unsigned made; /* packets emitted since poll() began: the graph has to be walked */
 	unsigned sweep, announced, n_pending;
 	unsigned waiting; /* packets, of all that is pending */
 	struct pending pending[PENDING_NEIGHBOURS];
+	uint32_t datagram; /* number of the last that was split, for IPv6 */
+	struct gather gather;
 };
 
 /* ---- interface_rx.c ---- */
 uint32_t interface_poll(struct tr_node *node);
+uint16_t interface_receive_self(struct tr_node *node, struct rte_mbuf *m);
 
 /* ---- interface_tx.c ---- */
 void interface_send(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate);

@@ -3,45 +3,128 @@
 #include "graph/graph.h"
 #include "net/icmp.h"
 #include "net/interface.h"
+#include "net/options.h"
+#include "net/pmtu.h"
 
 #define TICK_NS UINT64_C(100000000)
 #define SWEEP_ENTRIES 64 /* per tick: the whole table in 13 s */
 #define ANNOUNCEMENTS 2
 
 static uint16_t
-drop(enum interface_drop reason)
+drop(unsigned reason)
 {
 	return TR_DROP(reason);
 }
 
-/* ICMP for this box. */
+static bool
+owns(const void *interface, uint8_t version, const uint8_t *a)
+{
+	return version == 4 ? interface_owns4(interface, a) : interface_owns6(interface, a);
+}
+
+/* RFC 1191, RFC 8201: a router on the way could not send a datagram of ours on. */
+static bool
+learn_path_mtu(struct tr_node *node, const struct rte_mbuf *m, const struct ip_view *v)
+{
+	struct tr_addr to;
+	uint32_t mtu;
+	if (!pmtu_read(rte_pktmbuf_mtod(m, const uint8_t *), v, owns, node->self, &to, &mtu))
+		return false;
+	pmtu_learn(&to, mtu, *node->now);
+	node->count[INTERFACE_PATH_MTU]++;
+	return true;
+}
+
+/* ICMP for this box. Here and below, `reply` is the gate that answers leave by. */
 static uint16_t
-receive_icmp(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v)
+receive_icmp(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v, uint16_t reply)
 {
 	const uint8_t *icmp = rte_pktmbuf_mtod(m, const uint8_t *) + v->l3_len;
-	if (v->version == 6 && !v->fragment && v->len > v->l3_len && (icmp[0] == 135 || icmp[0] == 136))
+	if (v->version == 6 && v->len > v->l3_len && (icmp[0] == 135 || icmp[0] == 136))
 		return nd_receive(node, m, v);
 	switch (icmp_echo(m, v)) {
 	case ICMP_REPLIED:
 		node->count[INTERFACE_ECHO]++;
-		return INTERFACE_REPLY;
+		return reply;
 	case ICMP_CHECKSUM:
 		return drop(INTERFACE_DROP_ICMP_CHECKSUM);
 	default:
-		return drop(INTERFACE_DROP_ICMP);
+		return learn_path_mtu(node, m, v) ? drop(INTERFACE_DROP_CONSUMED) : drop(INTERFACE_DROP_ICMP);
 	}
 }
 
-static uint16_t
-receive_own(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v)
+static uint16_t receive_own(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v, uint16_t reply);
+
+/* A datagram that was gathered takes the way of one that came whole. */
+static void
+receive_whole(struct tr_node *node, struct rte_mbuf *m, uint16_t reply)
 {
+	struct ip_view v;
+	uint16_t verdict = drop(INTERFACE_DROP_FRAGMENT + GATHER_BAD);
+	if (ip_check(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &v) == IP_OK && !v.fragment)
+		verdict = receive_own(node, m, &v, reply);
+	if ((verdict & 0x8000u) != 0)
+		node->host->packet_drop(node, m, verdict & 0x7fffu);
+	else
+		node->host->emit(node, verdict, &m, 1);
+}
+
+static uint16_t
+receive_fragment(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v, uint16_t reply)
+{
+	struct interface_worker *w = node->local;
+	struct rte_mbuf *whole;
+	uint32_t at;
+	enum gather_fate fate = gather_add(node, &w->gather, m, v, INTERFACE_DROP_FRAGMENT + GATHER_LOST, &whole, &at);
+	if (fate == GATHER_WHOLE) {
+		receive_whole(node, whole, reply);
+		fate = GATHER_KEPT;
+	}
+	if (fate == GATHER_BAD && at != 0)
+		node->host->icmp_error(node, reply, m, TR_ICMP_PARAMETER, at);
+	return drop(INTERFACE_DROP_FRAGMENT + fate);
+}
+
+static void
+tell_lost(void *node, const struct rte_mbuf *first)
+{
+	const struct tr_node *n = node;
+	((struct interface_worker *)n->local)->made++;
+	n->host->icmp_error(node, INTERFACE_REPLY, first, TR_ICMP_REASSEMBLY, 0);
+}
+
+static uint16_t
+receive_own(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v, uint16_t reply)
+{
+	if (unlikely(v->fragment))
+		return receive_fragment(node, m, v, reply);
+	if (unlikely(has_options(v))) {
+		const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
+		struct option_verdict o = v->version == 4 ? options4(p) : extensions6(p, v);
+		if (o.bad && o.tell)
+			node->host->icmp_error(node, reply, m, o.why, o.at);
+		if (o.bad)
+			return drop(INTERFACE_DROP_OPTIONS);
+	}
 	if (v->l4 == IP_UDP) {
 		enum udp_fault fault = udp_accept(m, v);
 		return fault == UDP_OK ? INTERFACE_UDP : TR_DROP(INTERFACE_DROP_UDP + fault - 1);
 	}
 	if (v->l4 == (v->version == 4 ? IP_ICMP : IP_ICMP6))
-		return receive_icmp(node, m, v);
+		return receive_icmp(node, m, v, reply);
+	node->host->icmp_error(node, reply, m, TR_ICMP_PROTOCOL, ip_protocol_at(rte_pktmbuf_mtod(m, const uint8_t *), v));
 	return drop(INTERFACE_DROP_PROTOCOL);
+}
+
+/* Routed here, and for this interface's own address: answers go the way of all packets, not onto this link. */
+uint16_t
+interface_receive_self(struct tr_node *node, struct rte_mbuf *m)
+{
+	struct ip_view v;
+	enum ip_fault fault = ip_check(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &v);
+	if (fault != IP_OK)
+		return IP_DROP(fault);
+	return receive_own(node, m, &v, INTERFACE_ICMP);
 }
 
 /* Multicast for us: ND only (echo to a group is not answered: it would make the box an amplifier). */
@@ -73,9 +156,12 @@ receive_ip(struct tr_node *node, struct rte_mbuf *m, bool link_multicast)
 	if (unlikely(link_multicast)) /* RFC 1812 §5.3.4 */
 		return drop(INTERFACE_DROP_LINK_MULTICAST);
 	if (v.version == 4 ? interface_owns4(i, p + 16) : interface_owns6(i, p + 24))
-		return receive_own(node, m, &v);
-	if (unlikely(v.version == 6 && (ip6_is_unspecified(p + 8) || ip6_is_link_local(p + 8) || ip6_is_link_local(p + 24))))
-		return IP_DROP(ip6_is_link_local(p + 24) ? IP_DESTINATION : IP_SOURCE); /* stays on the link */
+		return receive_own(node, m, &v, INTERFACE_REPLY);
+	if (unlikely(v.version == 6 && (ip6_is_unspecified(p + 8) || ip6_is_link_local(p + 8) || ip6_is_link_local(p + 24)))) {
+		if (!ip6_is_link_local(p + 24)) /* it could not be answered beyond the link */
+			node->host->icmp_error(node, INTERFACE_REPLY, m, TR_ICMP_SCOPE, 0);
+		return IP_DROP(ip6_is_link_local(p + 24) ? IP_DESTINATION : IP_SOURCE);
+	}
 	return INTERFACE_IP;
 }
 
@@ -165,7 +251,8 @@ receive_plain4(struct tr_node *node, struct rte_mbuf *m, uint16_t *gate)
 	m->pkt_len = len;
 	*gate = INTERFACE_IP;
 	if (own)
-		*gate = receive_own(node, m, &(const struct ip_view){.version = 4, .l3_len = IPV4_LEN, .l4 = IP_UDP, .len = len});
+		*gate = receive_own(node, m, &(const struct ip_view){.version = 4, .l3_len = IPV4_LEN, .l4 = IP_UDP, .len = len},
+			INTERFACE_REPLY);
 	return true;
 }
 
@@ -187,6 +274,7 @@ announce(struct tr_node *node, struct interface_worker *w)
 			node->count[INTERFACE_ND_SENT]++;
 		}
 		node->host->emit(node, INTERFACE_FRAME, &m, 1);
+		w->made++;
 	}
 	w->announced++;
 	w->announce_at = *node->now + NEIGHBOUR_RETRY_NS;
@@ -201,6 +289,8 @@ tick(struct tr_node *node, struct interface_worker *w)
 	if (*node->now < w->sweep_at)
 		return;
 	w->sweep_at = *node->now + TICK_NS;
+	if (*node->now >= w->gather.next)
+		gather_expire(node, &w->gather, *node->now, INTERFACE_DROP_FRAGMENT + GATHER_LOST, tell_lost, node);
 	if (node->worker == 0) {
 		neighbour_sweep(i->neighbours, w->sweep, SWEEP_ENTRIES, *node->now, node->host, node->instance);
 		w->sweep = (w->sweep + SWEEP_ENTRIES) % NEIGHBOURS;
@@ -211,8 +301,10 @@ uint32_t
 interface_poll(struct tr_node *node)
 {
 	const struct interface *i = node->self;
+	struct interface_worker *w = node->local;
 	struct rte_mbuf *pkts[TR_BURST];
 	uint16_t gate[TR_BURST];
+	w->made = 0;
 	uint16_t n = trunk_rx(i->trunk, node->worker, i->slot, *node->now, pkts, TR_BURST);
 	for (uint16_t k = 0; k < n; k++) {
 		rte_prefetch0(pkts[k]);
@@ -225,9 +317,8 @@ interface_poll(struct tr_node *node)
 			gate[k] = receive_any(node, pkts[k]);
 	if (n > 0)
 		graph_receive(node, pkts, n, gate);
-	struct interface_worker *w = node->local;
 	if (w->n_pending > 0)
 		interface_pending(node);
 	tick(node, w);
-	return n;
+	return n + w->made;
 }

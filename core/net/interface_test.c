@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <errno.h>
 
 #include "net/classes.h"
 #include "net/rig.h"
@@ -288,7 +289,7 @@ bad_headers(void **state)
 		{4, 12, 0, true, "drop ip_source"}, {4, 12, 127, true, "drop ip_source"}, {4, 12, 224, true, "drop ip_source"},
 		{4, 12, 255, true, "drop ip_source"}, {4, 16, 0, true, "drop ip_destination"},
 		{4, 16, 127, true, "drop ip_destination"}, {4, 16, 224, true, "drop multicast"}, {4, 9, 6, true, "drop protocol"},
-		{4, 6, 0x20, true, "drop udp_fragment"}, {4, 17, 1, true, "gate 0"},
+		{4, 6, 0x20, true, "drop fragment"}, {4, 17, 1, true, "gate 0"},
 		{6, 5, 200, false, "drop ip_length"}, {6, 8, 0xff, false, "drop ip_source"}, {6, 24, 0xff, false, "drop multicast"},
 		{6, 6, 6, false, "drop protocol"}, {6, 6, 0, false, "drop ip_extension"}, {6, 25, 2, false, "gate 0"},
 	};
@@ -304,8 +305,43 @@ bad_headers(void **state)
 		}
 		rig_receive(&r, buf, n);
 		const struct rig_out *o = rig_next(&r);
+		if (strcmp(rig_verdict(&r, o), "sent") == 0) /* asks for the neighbour that is to be told */
+			o = rig_next(&r);
 		if (strcmp(rig_verdict(&r, o), row[i].verdict) != 0)
 			fail_msg("row %u: %s, not %s", i, rig_verdict(&r, o), row[i].verdict);
+	}
+}
+
+/* What only the addressee can say is said by it: RFC 1122 §3.2.2.1, RFC 8200 §4, RFC 4291 §2.5.6. */
+static void
+errors_about_packets_for_us(void **state)
+{
+	static const struct {
+		const char *src, *dst, *from;
+		uint8_t next, type, code, arg;
+	} row[] = {
+		{"192.0.2.9", "192.0.2.1", "192.0.2.1", 47, 3, 2, 0},
+		{"2001:db8::9", "2001:db8::1", "2001:db8::1", 47, 4, 1, 6},
+		{"fe80::9", "2001:db8:5::1", "fe80::ff:fe00:1", 17, 1, 2, 0},
+	};
+	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		const bool v6 = strchr(row[i].src, ':') != NULL;
+		const size_t l3 = v6 ? 40 : 20;
+		struct tr_addr from, peer;
+		struct interface *in = r.self;
+		assert_true(parse_addr(row[i].src, &peer));
+		assert_true(parse_addr(row[i].from, &from));
+		size_t l2 = frame(US, PEER, v6 ? 0x86dd : 0x0800);
+		neighbour_learn(neighbour_get(in->neighbours, in->link_id, &peer, r.now), buf + 6, r.now);
+		size_t n = tp_ip(buf + l2, row[i].src, row[i].dst, row[i].next, 64, 20);
+		rig_receive(&r, buf, l2 + n + 20);
+		const struct rig_out *o = expect("sent");
+		assert_memory_equal(o->data + 14 + (v6 ? 8 : 12), from.ip, v6 ? 16 : 4);
+		assert_int_equal(o->data[14 + l3], row[i].type);
+		assert_int_equal(o->data[14 + l3 + 1], row[i].code);
+		assert_int_equal(o->data[14 + l3 + 7], row[i].arg);
+		assert_true(tp_good(o->data + 14, o->len - 14u));
+		assert_non_null(rig_next(&r));
 	}
 }
 
@@ -374,7 +410,7 @@ packets_that_wait_are_bounded_in_sum(void **state)
 static void
 gives_up_after_three_solicitations(void **state)
 {
-	size_t n = tp_udp(buf, "2001:db8::1", 1, "2001:db8::9", 2, 30);
+	size_t n = tp_udp(buf, "2001:db8:7::1", 1, "2001:db8::9", 2, 30);
 	for (unsigned attempt = 0; attempt < 2; attempt++) {
 		rig_send(&r, "ip", buf, n, NULL);
 		for (unsigned i = 0; i < 3; i++) {
@@ -387,6 +423,9 @@ gives_up_after_three_solicitations(void **state)
 			r.now += SECOND;
 			rig_poll(&r);
 		}
+		const struct rig_out *o = expect("gate 2"); /* address unreachable: RFC 4861 §7.2.2 */
+		assert_int_equal(o->data[40], 1);
+		assert_int_equal(o->data[41], 3);
 		expect("drop neighbour");
 	}
 }
@@ -440,6 +479,104 @@ foreign_messages_teach_nothing(void **state)
 	assert_int_equal(r.held, 1);
 }
 
+static const char *
+neighbour_text(const char *address)
+{
+	static char text[40];
+	const struct interface *i = r.self;
+	struct tr_addr a;
+	assert_true(parse_addr(address, &a));
+	const struct neighbour *e = neighbour_find(i->neighbours, i->link_id, &a);
+	if (e == NULL)
+		return "unknown";
+	uint64_t link = atomic_load(&e->link), heard = atomic_load(&e->confirmed);
+	snprintf(text, sizeof(text), "%02x %s", (unsigned)(link >> 40 & 0xff), neighbour_state(link) == NEIGHBOUR_INCOMPLETE ? "incomplete"
+		: heard == NEIGHBOUR_STATIC ? "static" : r.now <= heard + NEIGHBOUR_REACHABLE_NS ? "reachable" : "stale");
+	return text;
+}
+
+/* RFC 4861 §7.2.5, each line of it. */
+static void
+advertisements_change_what_they_may(void **state)
+{
+	static const struct {
+		uint8_t before, mac; /* last bytes; before 0: incomplete; mac 0: no option */
+		bool stale, solicited, override;
+		const char *after;
+	} row[] = {
+		{0, 9, false, true, false, "09 reachable"}, {0, 9, false, false, false, "09 stale"}, {0, 0, false, true, true, "00 incomplete"},
+		{9, 9, true, true, false, "09 reachable"}, {9, 9, true, false, true, "09 stale"}, {9, 9, false, false, true, "09 reachable"},
+		{9, 8, false, true, false, "09 stale"}, {9, 8, true, true, false, "09 stale"}, {9, 8, false, true, true, "08 reachable"},
+		{9, 8, false, false, true, "08 stale"}, {9, 0, true, true, false, "09 reachable"}, {9, 0, true, false, false, "09 stale"},
+	};
+	const char *address = "2001:db8::77";
+	struct interface *i = r.self;
+	struct tr_addr a;
+	assert_true(parse_addr(address, &a));
+	r.now += 1000 * SECOND;
+	for (unsigned k = 0; k < sizeof(row) / sizeof(*row); k++) {
+		struct neighbour *e = neighbour_get(i->neighbours, i->link_id, &a, r.now);
+		uint8_t mac[6] = {2, [5] = row[k].before};
+		if (row[k].before != 0)
+			neighbour_learn(e, mac, row[k].stale ? r.now - 100 * SECOND : r.now);
+		mac[5] = row[k].mac;
+		neighbour_advertised(e, row[k].mac != 0 ? mac : NULL, row[k].solicited, row[k].override, r.now);
+		if (strcmp(neighbour_text(address), row[k].after) != 0)
+			fail_msg("row %u: %s, not %s", k, neighbour_text(address), row[k].after);
+		neighbour_kill(e, r.node[0].host, &r.instance);
+	}
+}
+
+static void
+configured_neighbours(void **state)
+{
+	static const char *list[] = {"192.0.2.9 02:00:00:00:00:55", "2001:db8::9 02:00:00:00:00:56"};
+	size_t n = tp_udp(buf, "192.0.2.1", 1, "192.0.2.9", 2, 30);
+	uint8_t packet[128];
+	memcpy(packet, buf, n);
+	options.neighbours = (struct tr_list){2, list};
+	assert_int_equal(class_interface.start(r.self), 0);
+	assert_string_equal(neighbour_text("192.0.2.9"), "55 static");
+	assert_string_equal(neighbour_text("2001:db8::9"), "56 static");
+	know_peer(); /* ARP says otherwise */
+	for (unsigned k = 0; k < 5; k++) {
+		r.now += 1000 * SECOND;
+		rig_poll(&r);
+		rig_send(&r, "ip", packet, n, NULL);
+		assert_int_equal(expect("sent")->data[5], 0x55); /* never asked for, never old */
+		assert_null(rig_next(&r));
+	}
+	options.neighbours.n = 1;
+	assert_int_equal(class_interface.start(r.self), 0); /* as at the next apply */
+	assert_string_equal(neighbour_text("192.0.2.9"), "55 static");
+	assert_string_equal(neighbour_text("2001:db8::9"), "unknown");
+	static const char *const bad[] = {"192.0.2.9", "192.0.2.9 02:00:00:00:00", "192.0.2.9 01:00:00:00:00:01", "x 02:00:00:00:00:01",
+		"192.0.2.9 02:00:00:00:00:01:02", "198.18.0.1 02:00:00:00:00:01"};
+	for (unsigned k = 0; k < sizeof(bad) / sizeof(*bad); k++) {
+		options.neighbours = (struct tr_list){1, (void *)(uintptr_t)&bad[k]};
+		assert_int_equal(class_interface.start(r.self), -EINVAL);
+		assert_non_null(strstr(r.failure, bad[k]));
+	}
+	options.neighbours.n = 0;
+	assert_int_equal(class_interface.start(r.self), 0);
+	assert_string_equal(neighbour_text("192.0.2.9"), "unknown");
+}
+
+static void
+conflicts_are_counted(void **state)
+{
+	rig_receive(&r, buf, arp(1, ALL, PEER, "192.0.2.1", "192.0.2.7")); /* another has our address */
+	rig_receive(&r, buf, nd(136, "2001:db8::1", "ff02::1", "2001:db8::1", 2, 255)); /* solicited, to all: not valid */
+	assert_int_equal(r.count[INTERFACE_CONFLICT], 1);
+	size_t n = nd(136, "2001:db8::1", "ff02::1", "2001:db8::1", 2, 255);
+	buf[14 + 40 + 4] = 0x20;
+	memset(buf + 14 + 42, 0, 2);
+	uint16_t sum = tp_l4sum(buf + 14, buf + 14 + 40);
+	memcpy(buf + 14 + 42, &sum, 2);
+	rig_receive(&r, buf, n);
+	assert_int_equal(r.count[INTERFACE_CONFLICT], 2);
+}
+
 static void
 next_hops(void **state)
 {
@@ -467,11 +604,14 @@ next_hops(void **state)
 		const struct rig_out *o = expect("sent");
 		assert_memory_equal(o->data + (asked.family == 4 ? 38 : 62), asked.ip, asked.family == 4 ? 4 : 16);
 	}
-	size_t n = tp_udp(buf, "192.0.2.1", 1, "192.0.2.1", 2, 30);
+	size_t n = tp_udp(buf, "203.0.113.1", 1, "192.0.2.1", 2, 30);
 	rig_send(&r, "ip", buf, n, NULL);
-	expect("drop to_self");
+	expect("gate 1"); /* routed to us: received */
+	rig_send(&r, "ip", buf, tp_icmp(buf, "203.0.113.1", "10.9.0.1", 8, 64, 30), NULL);
+	expect("gate 2"); /* and answered by way of the router */
 	n = tp_udp(buf, "192.0.2.1", 1, "192.0.2.9", 2, 1473);
-	rig_send(&r, "ip", buf, n, NULL);
+	buf[6] = 0x40;
+	rig_send(&r, "ip", buf, n, &(struct tr_meta){.flags = TR_META_OWN});
 	expect("drop too_big");
 	rig_send(&r, "ip", "\x45", 1, NULL);
 	expect("drop ip_short");
@@ -505,7 +645,7 @@ a_burst_fares_as_its_packets(void **state)
 		{"192.0.2.1", "203.0.113.9", "2001:db8::33", 30}, {"2001:db8::1", "2001:db8::33", NULL, 30},
 		{"2001:db8::1", "2001:db8:9::1", NULL, 30}, {"::", "2001:db8::33", NULL, 30},
 		{"2001:db8::1", "2001:db8:9::1", "2001:db8::33", 30}, {"2001:db8::1", "2001:db8::1", NULL, 30},
-		{"2001:db8::1", "ff02::1", NULL, 30}, {"2001:db8::1", "2001:db8::33", NULL, 1453},
+		{"2001:db8::1", "ff02::1", NULL, 30},
 	};
 	enum { KINDS = sizeof(kind) / sizeof(*kind), BURST = TR_BURST };
 	static struct rig_out single[BURST], burst[BURST];
@@ -515,6 +655,10 @@ a_burst_fares_as_its_packets(void **state)
 		snprintf(mac, sizeof(mac), "02:00:00:00:00:%02x", 0x20 + k);
 		rig_receive(&r, buf, arp(1, ALL, mac, neighbours[k], "192.0.2.1"));
 		rig_receive(&r, buf, nd(135, neighbours6[k], "ff02::1:ff00:1", "2001:db8::1", 1, 255));
+		struct interface *i = r.self;
+		struct tr_addr a;
+		assert_true(parse_addr(neighbours6[k], &a));
+		neighbour_learn(neighbour_find(i->neighbours, i->link_id, &a), buf + 6, r.now); /* and reachable */
 	}
 	drain();
 	srandom(1);
@@ -522,10 +666,12 @@ a_burst_fares_as_its_packets(void **state)
 		struct rte_mbuf *pkts[BURST];
 		for (unsigned k = 0; k < BURST; k++) {
 			unsigned what = (unsigned)random() % (round % 2 ? KINDS : 4);
-			struct tr_meta meta = {0};
+			struct tr_meta meta = {.flags = TR_META_OWN};
 			size_t n = tp_udp(buf, kind[what].src, 1, kind[what].dst, 2, kind[what].len);
+			if (kind[what].len > 1000)
+				buf[6] = 0x40; /* not to be split */
 			if (kind[what].via != NULL) {
-				meta.flags = TR_META_VIA;
+				meta.flags |= TR_META_VIA;
 				assert_true(parse_addr(kind[what].via, &meta.next_hop));
 			}
 			pkts[k] = rig_packet(&r, buf, n);
@@ -582,8 +728,10 @@ static void
 full_port(void **state)
 {
 	size_t n = tp_udp(buf, "192.0.2.1", 1, "192.0.2.255", 2, 30);
+	rig_send(&r, "ip", buf, n, NULL); /* RFC 2644: a broadcast of another's */
+	expect("drop broadcast");
 	r.port_takes = 0;
-	rig_send(&r, "ip", buf, n, NULL);
+	rig_send(&r, "ip", buf, n, &(struct tr_meta){.flags = TR_META_OWN});
 	expect("drop tx_full");
 }
 
@@ -638,12 +786,16 @@ main(void)
 		QUIET(echo_is_answered),
 		QUIET(datagram_for_us),
 		QUIET(bad_headers),
+		QUIET(errors_about_packets_for_us),
 		QUIET(frames_for_others),
 		QUIET(waits_for_the_neighbour),
 		QUIET(packets_that_wait_are_bounded_in_sum),
 		QUIET(gives_up_after_three_solicitations),
 		QUIET(stale_neighbour_is_asked_and_used_meanwhile),
 		QUIET(foreign_messages_teach_nothing),
+		QUIET(advertisements_change_what_they_may),
+		QUIET(configured_neighbours),
+		QUIET(conflicts_are_counted),
 		QUIET(next_hops),
 		QUIET(a_burst_fares_as_its_packets),
 		QUIET(unspecified_source_is_filled),

@@ -2,6 +2,7 @@
 /* From the graph to the port: next hop, neighbour, Ethernet header. */
 #include "graph/graph.h"
 #include "net/interface.h"
+#include "net/pmtu.h"
 
 bool
 interface_frame(const struct interface *i, struct rte_mbuf *m, const uint8_t dst[6], uint16_t type)
@@ -96,6 +97,7 @@ interface_solicit(struct tr_node *node, const struct tr_addr *a, const uint8_t *
 		node->count[INTERFACE_ND_SENT]++;
 	}
 	node->host->emit(node, INTERFACE_FRAME, &m, 1);
+	((struct interface_worker *)node->local)->made++;
 }
 
 /* Keeps a packet until its neighbour answers; when too many wait, the newest replaces the oldest (RFC 4861 §7.2.2). */
@@ -157,39 +159,24 @@ resolve(struct tr_node *node, struct rte_mbuf *m, const struct tr_addr *a, uint8
 	return true;
 }
 
-/* Our address instead of an unspecified source; upper-layer checksums that cover it are corrected. */
+/* Our address instead of an unspecified source. */
 static bool
 fill_source(const struct interface *i, uint8_t *p, const struct tr_meta *meta, const struct tr_addr *to)
 {
-	const bool v4 = p[0] >> 4 == 4;
-	const size_t size = v4 ? 4 : 16;
-	uint8_t *src = p + (v4 ? 12 : 8);
 	const uint8_t *own = interface_source(i, to);
-	if (own == NULL)
+	if (own == NULL || (to->family == 6 && ip6_is_link_local(own) && !interface_on_link(i, to)))
 		return false;
-	memcpy(src, own, size);
-	uint64_t sum = csum_add_plain(0, own, size);
-	if (v4)
-		put_16(p + 10, csum_change(get_16(p + 10), 0, sum));
-	uint8_t *l4 = p + meta->l3_len;
-	if (meta->l3_len == 0)
-		return true;
-	if (meta->l4 == IP_UDP && get_16(l4 + 6) != 0) {
-		uint16_t field = csum_change(get_16(l4 + 6), 0, sum);
-		put_16(l4 + 6, field == 0 ? 0xffff : field);
-	} else if (meta->l4 == IP_ICMP6 && !v4) {
-		put_16(l4 + 2, csum_change(get_16(l4 + 2), 0, sum));
-	}
+	ip_set_source(p, meta->l3_len, meta->l4, own);
 	return true;
 }
 
 /* A UDP checksum that was left to us: to the port, or done here. */
 static void
-finish_checksum(const struct interface *i, struct rte_mbuf *m, uint8_t *p, uint16_t l3_len)
+finish_checksum(const struct interface *i, struct rte_mbuf *m, uint8_t *p, uint16_t l3_len, bool whole)
 {
 	uint8_t *udp = p + l3_len;
 	uint16_t len = (uint16_t)(m->data_len - l3_len);
-	if (i->offload) {
+	if (i->offload && whole) {
 		put_16(udp + 6, csum_fold(csum_pseudo(p, IP_UDP, len)));
 		m->l2_len = i->l2_len;
 		m->l3_len = l3_len;
@@ -201,7 +188,9 @@ finish_checksum(const struct interface *i, struct rte_mbuf *m, uint8_t *p, uint1
 	put_16(udp + 6, sum == 0 ? 0xffff : sum);
 }
 
-/* The neighbour that gets the packet. 0, or a verdict. */
+#define TO_SELF 0x7fffu /* no gate has this number */
+
+/* The neighbour that gets the packet. 0, TO_SELF or a verdict. */
 static uint16_t
 next_hop(const struct interface *i, const uint8_t *p, const struct tr_meta *meta, struct tr_addr *hop)
 {
@@ -212,7 +201,7 @@ next_hop(const struct interface *i, const uint8_t *p, const struct tr_meta *meta
 	const bool v4 = p[0] >> 4 == 4;
 	*hop = v4 ? tr_addr4(p + 16) : tr_addr6(p + 24);
 	if (v4 ? interface_owns4(i, p + 16) : interface_owns6(i, p + 24))
-		return TR_DROP(INTERFACE_DROP_TO_SELF);
+		return TO_SELF;
 	if (interface_on_link(i, hop))
 		return 0;
 	*hop = v4 ? i->gateway4 : i->gateway6;
@@ -235,32 +224,82 @@ group_mac(const struct interface *i, const uint8_t *p, uint8_t mac[6])
 	return p[16] >= 224;
 }
 
+/*
+ * Larger than fits: split where that is allowed (then *m is the last part), else a verdict. 0: goes on. A tunnel hears of
+ * it by the table of path MTUs, so that its next packets come smaller.
+ */
 static uint16_t
-send_one(struct tr_node *node, struct rte_mbuf *m, struct recent *recent)
+too_big(struct tr_node *node, struct rte_mbuf **m, uint16_t mtu)
+{
+	struct interface_worker *w = node->local;
+	const uint8_t *p = rte_pktmbuf_mtod(*m, const uint8_t *);
+	const bool own = (tr_meta(*m)->flags & TR_META_OWN) != 0;
+	bool may = p[0] >> 4 == 4 ? (p[6] & 0x40) == 0 : own;
+	if (own && tr_meta(*m)->l4 == IP_UDP && mtu == ((const struct interface *)node->self)->mtu) {
+		const struct tr_addr to = p[0] >> 4 == 4 ? tr_addr4(p + 16) : tr_addr6(p + 24);
+		pmtu_learn(&to, mtu, *node->now);
+	}
+	if (may && fragment_split(node, INTERFACE_REPLY, m, mtu, ++w->datagram, INTERFACE_DROP_TOO_BIG))
+		return 0;
+	if (!may)
+		node->host->icmp_error(node, INTERFACE_ICMP, *m, TR_ICMP_TOO_BIG, mtu);
+	return TR_DROP(INTERFACE_DROP_TOO_BIG);
+}
+
+/* What fits on the way to the packet's destination: less than the link's mtu for some of our own. */
+static uint16_t
+mtu_for(const struct tr_node *node, const uint8_t *p, const struct tr_meta *meta)
 {
 	const struct interface *i = node->self;
+	if (likely((meta->flags & TR_META_OWN) == 0 || atomic_load_explicit(&pmtu_known, memory_order_relaxed) == 0))
+		return i->mtu;
+	const struct tr_addr to = p[0] >> 4 == 4 ? tr_addr4(p + 16) : tr_addr6(p + 24);
+	uint16_t path = pmtu_look_up(&to, *node->now);
+	return path != 0 && path < i->mtu ? path : i->mtu;
+}
+
+static uint16_t
+send_one(struct tr_node *node, struct rte_mbuf **slot, struct recent *recent)
+{
+	const struct interface *i = node->self;
+	struct rte_mbuf *m = *slot;
 	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *), mac[6];
 	struct tr_meta *meta = tr_meta(m);
 	struct tr_addr hop;
+	uint16_t verdict;
 	if (m->data_len < IPV4_LEN)
 		return IP_DROP(IP_SHORT);
 	const bool v4 = p[0] >> 4 == 4;
 	if (!v4 && (p[0] >> 4 != 6 || m->data_len < IPV6_LEN))
 		return IP_DROP(p[0] >> 4 != 6 ? IP_VERSION : IP_SHORT);
-	if (m->data_len > i->mtu)
-		return TR_DROP(INTERFACE_DROP_TOO_BIG);
 	if (v4 ? get_16(p + 12) == 0 && get_16(p + 14) == 0 : ip6_is_unspecified(p + 8)) {
 		const struct tr_addr to = v4 ? tr_addr4(p + 16) : tr_addr6(p + 24);
 		if (!fill_source(i, p, meta, &to))
 			return TR_DROP(INTERFACE_DROP_NO_SOURCE);
 	}
+	const uint16_t mtu = mtu_for(node, p, meta);
 	if ((m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM && meta->l3_len != 0)
-		finish_checksum(i, m, p, meta->l3_len);
-	if (!group_mac(i, p, mac)) {
-		uint16_t verdict = next_hop(i, p, meta, &hop);
+		finish_checksum(i, m, p, meta->l3_len, m->data_len <= mtu);
+	if (unlikely(m->data_len > mtu)) {
+		if ((verdict = too_big(node, slot, mtu)) != 0)
+			return verdict;
+		m = *slot;
+		p = rte_pktmbuf_mtod(m, uint8_t *);
+		meta = tr_meta(m);
+	}
+	if (unlikely(group_mac(i, p, mac))) {
+		if ((meta->flags & TR_META_OWN) == 0) /* RFC 2644; groups are not routed */
+			return TR_DROP(INTERFACE_DROP_BROADCAST);
+	} else {
+		verdict = next_hop(i, p, meta, &hop);
+		if (unlikely(verdict == TR_DROP(INTERFACE_DROP_NO_GATEWAY)))
+			node->host->icmp_error(node, INTERFACE_ICMP, m, TR_ICMP_NO_ROUTE, 0);
+		if (unlikely(verdict == TO_SELF))
+			return interface_receive_self(node, m);
 		if (verdict != 0 || !resolve(node, m, &hop, mac, &verdict))
 			return verdict;
-		remember(recent, i, p, meta, &hop, mac);
+		if (likely(mtu == i->mtu))
+			remember(recent, i, p, meta, &hop, mac);
 	}
 	if (!interface_frame(i, m, mac, v4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6))
 		return TR_DROP(INTERFACE_DROP_NO_ROOM);
@@ -290,7 +329,7 @@ interface_send(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_
 {
 	struct recent recent = {.known = false};
 	for (uint16_t j = 0; j < n; j++)
-		gate[j] = likely(send_again(node->self, pkts[j], &recent)) ? TR_SENT : send_one(node, pkts[j], &recent);
+		gate[j] = likely(send_again(node->self, pkts[j], &recent)) ? TR_SENT : send_one(node, &pkts[j], &recent);
 	transmit(node, pkts, n, gate);
 }
 
@@ -305,8 +344,11 @@ interface_send_frames(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, 
 static void
 give_up(struct tr_node *node, struct pending *p)
 {
-	for (uint16_t k = 0; k < p->n; k++)
+	((struct interface_worker *)node->local)->made += p->n;
+	for (uint16_t k = 0; k < p->n; k++) {
+		node->host->icmp_error(node, INTERFACE_ICMP, p->pkt[k], TR_ICMP_HOST, 0);
 		node->host->packet_drop(node, p->pkt[k], INTERFACE_DROP_NEIGHBOUR);
+	}
 }
 
 static void
@@ -314,6 +356,7 @@ release(struct tr_node *node, struct pending *p, uint64_t link)
 {
 	uint8_t mac[6];
 	memcpy(mac, &link, 6);
+	((struct interface_worker *)node->local)->made += p->n;
 	for (uint16_t k = 0; k < p->n; k++) {
 		if (interface_frame(node->self, p->pkt[k], mac, p->addr.family == 4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6))
 			node->host->emit(node, INTERFACE_FRAME, &p->pkt[k], 1);

@@ -55,15 +55,47 @@ ip6_check(const uint8_t *p, uint32_t len, struct ip_view *v)
 	if (total > len || total > UINT16_MAX)
 		return IP_LENGTH;
 	const uint8_t *src = p + 8, *dst = p + 24;
+	*v = (struct ip_view){.version = 6, .ttl = p[7], .l3_len = IPV6_LEN, .l4 = p[6], .len = (uint16_t)total};
 	/* An unspecified source is ND's, before an address is settled; those who forward refuse it. */
 	if (src[0] == 0xff || memcmp(src, loopback, 16) == 0 || (p[6] != IP_ICMP6 && ip6_is_unspecified(src)))
 		return IP_SOURCE;
 	if (memcmp(dst, loopback, 16) == 0 || ip6_is_unspecified(dst))
 		return IP_DESTINATION;
-	*v = (struct ip_view){.version = 6, .ttl = p[7], .l3_len = IPV6_LEN, .l4 = p[6], .len = (uint16_t)total};
 	if (p[6] == IP_UDP || p[6] == IP_TCP || p[6] == IP_ICMP6)
 		return IP_OK;
 	return ip6_extensions(p, v);
+}
+
+uint32_t
+ip_protocol_at(const uint8_t *p, const struct ip_view *v)
+{
+	uint32_t at = v->version == 4 ? 9 : 6, next = IPV6_LEN;
+	while (v->version == 6 && next < v->l3_len) {
+		uint8_t type = p[at];
+		at = next;
+		next += type == EXT_FRAGMENT ? 8 : type == EXT_AUTH ? (p[next + 1] + 2u) * 4 : (p[next + 1] + 1u) * 8;
+	}
+	return at;
+}
+
+void
+ip_set_source(uint8_t *p, uint8_t l3_len, uint8_t l4, const uint8_t *src)
+{
+	const bool v4 = p[0] >> 4 == 4;
+	const size_t size = v4 ? 4 : 16;
+	uint64_t sum = csum_add_plain(0, src, size);
+	memcpy(p + (v4 ? 12 : 8), src, size);
+	if (v4)
+		put_16(p + 10, csum_change(get_16(p + 10), 0, sum));
+	uint8_t *upper = p + l3_len;
+	if (l3_len == 0)
+		return;
+	if (l4 == IP_UDP && get_16(upper + 6) != 0) {
+		uint16_t field = csum_change(get_16(upper + 6), 0, sum);
+		put_16(upper + 6, field == 0 ? 0xffff : field);
+	} else if (l4 == IP_ICMP6 && !v4) {
+		put_16(upper + 2, csum_change(get_16(upper + 2), 0, sum));
+	}
 }
 
 enum udp_fault
@@ -71,8 +103,6 @@ udp_accept(struct rte_mbuf *m, const struct ip_view *v)
 {
 	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *), *udp = p + v->l3_len;
 	struct tr_meta *meta = tr_meta(m);
-	if (v->fragment)
-		return UDP_FRAGMENT;
 	uint32_t room = v->len - v->l3_len;
 	uint16_t len = room < UDP_LEN ? 0 : get_be16(udp + 4);
 #ifdef TR_SEEDED_BUG /* for the fuzz targets to find: the datagram's own length is believed */

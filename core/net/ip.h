@@ -120,10 +120,6 @@ ip4_check(const uint8_t *p, uint32_t len, struct ip_view *v)
 	v->len = get_be16(p + 2);
 	if (unlikely(v->len < words * 4 || v->len > len))
 		return IP_LENGTH;
-	if (unlikely(!ip4_source_ok(p + 12)))
-		return IP_SOURCE;
-	if (unlikely(p[16] == 0 || p[16] == 127))
-		return IP_DESTINATION;
 	uint16_t frag = get_be16(p + 6);
 	v->version = 4;
 	v->ttl = p[8];
@@ -131,6 +127,10 @@ ip4_check(const uint8_t *p, uint32_t len, struct ip_view *v)
 	v->l4 = p[9];
 	v->fragment = (frag & 0x3fff) != 0;
 	v->tail = (frag & 0x1fff) != 0;
+	if (unlikely(!ip4_source_ok(p + 12)))
+		return IP_SOURCE;
+	if (unlikely(p[16] == 0 || p[16] == 127))
+		return IP_DESTINATION;
 	return IP_OK;
 }
 
@@ -145,7 +145,8 @@ ip4_is_plain(const uint8_t *p, uint32_t len)
 	       ip4_source_ok(p + 12) && ip4_source_ok(p + 16);
 }
 
-/* Fills `v` when IP_OK. */
+/* Fills `v` when IP_OK; also when only an address is at fault (IPv6: as if there were no extension headers), and all of it
+ * but l3_len and l4 when only extension headers are. */
 static inline enum ip_fault
 ip_check(const uint8_t *p, uint32_t len, struct ip_view *v)
 {
@@ -219,12 +220,18 @@ ip4_header(uint8_t *p, uint8_t tos, uint16_t len, uint16_t id, uint8_t next, uin
 	memset(p + 10, 0, 2);
 }
 
-/* A datagram for this box: length and checksum of UDP, then metadata for a gate of type udp; trims what lies behind the
+/* Where the byte lies that names the upper layer of a checked packet. */
+uint32_t ip_protocol_at(const uint8_t *p, const struct ip_view *v);
+
+/* Puts a source address (4 or 16 bytes) where none was; checksums that cover it follow. l3_len 0: the upper layer is not
+ * known and has none. */
+void ip_set_source(uint8_t *p, uint8_t l3_len, uint8_t l4, const uint8_t *src);
+
+/* A datagram for this box, no fragment: length and checksum of UDP, then metadata for a gate of type udp; trims what lies behind the
  * datagram. Reasons start at UDP_FAULT_REASONS's place in the class. */
-enum udp_fault { UDP_OK, UDP_FRAGMENT, UDP_LENGTH, UDP_CHECKSUM, UDP_FAULTS };
+enum udp_fault { UDP_OK, UDP_LENGTH, UDP_CHECKSUM, UDP_FAULTS };
 #define UDP_FAULT_REASONS                                                                                              \
-	{"udp_fragment", "fragment of a datagram for this box"},                                                       \
-		{"udp_length", "UDP length field wrong"}, {"udp_checksum", "UDP checksum wrong, or absent in IPv6"}
+	{"udp_length", "UDP length field wrong"}, {"udp_checksum", "UDP checksum wrong, or absent in IPv6"}
 enum udp_fault udp_accept(struct rte_mbuf *m, const struct ip_view *v);
 
 /* Makes the packet `len` bytes long, at its end. false: no tailroom. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 enum { MUX_DROP_NO_PORT, MUX_DROP_NO_MATCH, MUX_DROP_SHORT };
+enum { MUX_ICMP }; /* out gates; those of the services follow */
 enum { MUX_GATES_MAX = 255, NONE = 0 };
 
 struct mux {
@@ -57,8 +58,11 @@ static void
 mux_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
 	const struct mux *mux = node->self;
-	for (uint16_t i = 0; i < n; i++)
+	for (uint16_t i = 0; i < n; i++) {
 		gate[i] = dispatch(mux, pkts[i]);
+		if (unlikely(gate[i] == TR_DROP(MUX_DROP_NO_PORT)))
+			node->host->icmp_error(node, MUX_ICMP, pkts[i], TR_ICMP_PORT, 0);
+	}
 }
 
 /* Appends to the port's chain; those that take everything come last, and there may be one. */
@@ -97,7 +101,7 @@ mux_create(struct tr_instance *instance, const struct tr_host *host, const void 
 		free(mux);
 		return NULL;
 	}
-	for (unsigned g = 0; g < me->n_out; g++) {
+	for (unsigned g = MUX_ICMP + 1; g < me->n_out; g++) {
 		const struct plan_instance *to = &instance->plan->instance[me->out[g].to];
 		uint64_t port = plan_option_flag(to, TR_OPT_LISTEN);
 		if (port == 0 || port > UINT16_MAX) {
@@ -125,7 +129,10 @@ static const struct tr_option mux_options[] = {{0}};
 static const struct tr_in_gate mux_in[] = {
 	{"in", TR_TYPE_UDP, .process = mux_process, .trace = trace_ip, .doc = "datagrams for this box"}, {0}};
 static const struct tr_out_gate mux_out[] = {
-	{"*", TR_TYPE_UDP, TR_GATE_DYNAMIC, .doc = "an instance with a port to listen on"}, {0}};
+	[MUX_ICMP] = {"icmp", TR_TYPE_IP, TR_GATE_OPTIONAL, TR_META_L3, "port unreachable, for datagrams that nobody listens for"},
+	{"*", TR_TYPE_UDP, TR_GATE_DYNAMIC, .doc = "an instance with a port to listen on"},
+	{0},
+};
 static const struct tr_drop_reason mux_drops[] = {
 	[MUX_DROP_NO_PORT] = {"no_port", "nobody listens on the destination port"},
 	[MUX_DROP_NO_MATCH] = {"no_match", "none of those that share the port knows the first bytes"},

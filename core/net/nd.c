@@ -108,8 +108,10 @@ nd_receive(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v)
 	if (nd.type == ND_NA) {
 		struct tr_addr target = tr_addr6(nd.target);
 		struct neighbour *e = neighbour_find(i->neighbours, i->link_id, &target);
-		if (e != NULL && nd.mac != NULL && !interface_owns6(i, nd.target))
-			neighbour_learn(e, nd.mac, *node->now);
+		if (interface_owns6(i, nd.target))
+			node->count[INTERFACE_CONFLICT] += nd.mac != NULL && memcmp(nd.mac, i->mac, 6) != 0;
+		else if (e != NULL)
+			neighbour_advertised(e, nd.mac, (nd.flags & NA_SOLICITED) != 0, (nd.flags & NA_OVERRIDE) != 0, *node->now);
 		return TR_DROP(INTERFACE_DROP_CONSUMED);
 	}
 	if (!interface_owns6(i, nd.target))
@@ -118,7 +120,7 @@ nd_receive(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v)
 	if (nd.mac != NULL && !interface_owns6(i, from.ip) && interface_on_link(i, &from)) {
 		struct neighbour *e = neighbour_get(i->neighbours, i->link_id, &from, *node->now);
 		if (e != NULL)
-			neighbour_learn(e, nd.mac, *node->now);
+			neighbour_hint(e, nd.mac, *node->now);
 	}
 	uint8_t mac[6]; /* without the option (unicast solicitations may lack it): whoever sent the frame */
 	memcpy(mac, nd.mac != NULL ? nd.mac : (const uint8_t *)tr_meta(m)->scratch, 6);

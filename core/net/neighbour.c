@@ -60,16 +60,77 @@ neighbour_get(struct neighbours *t, uint32_t link_id, const struct tr_addr *a, u
 	return NULL;
 }
 
-void
-neighbour_learn(struct neighbour *e, const uint8_t mac[6], uint64_t now)
+static bool
+is_static(const struct neighbour *e)
+{
+	return atomic_load_explicit(&e->confirmed, memory_order_relaxed) == NEIGHBOUR_STATIC;
+}
+
+/* `at`: when it was heard. */
+static void
+store(struct neighbour *e, const uint8_t mac[6], uint64_t at)
 {
 	uint64_t old = load(e), link = neighbour_link(mac, NEIGHBOUR_RESOLVED);
 	do {
 		if (neighbour_state(old) != NEIGHBOUR_RESOLVED && neighbour_state(old) != NEIGHBOUR_INCOMPLETE)
 			return;
 	} while (old != link && !atomic_compare_exchange_weak(&e->link, &old, link));
-	atomic_store_explicit(&e->confirmed, now, memory_order_relaxed);
+	atomic_store_explicit(&e->confirmed, at, memory_order_relaxed);
 	atomic_store_explicit(&e->probes, 0, memory_order_relaxed);
+}
+
+static void
+set(struct neighbour *e, const uint8_t mac[6], uint64_t at)
+{
+	if (!is_static(e))
+		store(e, mac, at);
+}
+
+void
+neighbour_learn(struct neighbour *e, const uint8_t mac[6], uint64_t now)
+{
+	set(e, mac, now);
+}
+
+/* The latest time that makes it stale. */
+static uint64_t
+long_ago(uint64_t now)
+{
+	return now > NEIGHBOUR_REACHABLE_NS ? now - NEIGHBOUR_REACHABLE_NS - 1 : 0;
+}
+
+void
+neighbour_hint(struct neighbour *e, const uint8_t mac[6], uint64_t now)
+{
+	uint64_t link = load(e);
+	if (neighbour_state(link) != NEIGHBOUR_RESOLVED || link != neighbour_link(mac, NEIGHBOUR_RESOLVED))
+		set(e, mac, long_ago(now));
+}
+
+void
+neighbour_advertised(struct neighbour *e, const uint8_t *mac, bool solicited, bool override, uint64_t now)
+{
+	uint64_t link = load(e);
+	const bool known = neighbour_state(link) == NEIGHBOUR_RESOLVED;
+	uint8_t old[6];
+	memcpy(old, &link, 6);
+	if (!known && mac == NULL)
+		return;
+	const bool other = known && mac != NULL && memcmp(mac, old, 6) != 0;
+	if (other && !override) { /* somebody else claims to be it: ask, when it is used */
+		if (!is_static(e) && atomic_load_explicit(&e->confirmed, memory_order_relaxed) > long_ago(now))
+			atomic_store_explicit(&e->confirmed, long_ago(now), memory_order_relaxed);
+	} else if (solicited) {
+		set(e, mac != NULL ? mac : old, now);
+	} else if (!known || other) {
+		set(e, mac, long_ago(now));
+	}
+}
+
+void
+neighbour_fix(struct neighbour *e, const uint8_t mac[6])
+{
+	store(e, mac, NEIGHBOUR_STATIC);
 }
 
 bool

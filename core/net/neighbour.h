@@ -22,6 +22,7 @@ enum {
 	NEIGHBOUR_TRIES = 3,                     /* MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT */
 };
 #define NEIGHBOUR_REACHABLE_NS (30 * UINT64_C(1000000000)) /* REACHABLE_TIME */
+#define NEIGHBOUR_STATIC (UINT64_C(1) << 62) /* `confirmed` of a configured one: never old, never overwritten */
 #define NEIGHBOUR_EXPIRE_NS (600 * UINT64_C(1000000000))   /* unused for this long: forgotten */
 
 enum neighbour_state { NEIGHBOUR_FREE, NEIGHBOUR_CLAIMED, NEIGHBOUR_INCOMPLETE, NEIGHBOUR_RESOLVED, NEIGHBOUR_DEAD };
@@ -60,6 +61,12 @@ struct neighbour *neighbour_find(struct neighbours *t, uint32_t link_id, const s
 struct neighbour *neighbour_get(struct neighbours *t, uint32_t link_id, const struct tr_addr *a, uint64_t now);
 /* Heard from: its MAC, reachable from now on. */
 void neighbour_learn(struct neighbour *e, const uint8_t mac[6], uint64_t now);
+/* A neighbour advertisement (RFC 4861 §7.2.5): what it may change. mac NULL: it says none. */
+void neighbour_advertised(struct neighbour *e, const uint8_t *mac, bool solicited, bool override, uint64_t now);
+/* Heard of, not from: usable, but to be asked when used (STALE). */
+void neighbour_hint(struct neighbour *e, const uint8_t mac[6], uint64_t now);
+/* Configured. */
+void neighbour_fix(struct neighbour *e, const uint8_t mac[6]);
 /* Is it time to solicit? true: the caller must send one (this worker won). */
 bool neighbour_probe(struct neighbour *e, uint64_t now);
 /* Was solicited in vain? */

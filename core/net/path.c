@@ -91,7 +91,7 @@ send(const struct path *path, struct path_worker *w, struct rte_mbuf *m)
 	uint16_t verdict;
 	if (e->family == 0)
 		return TR_DROP(PATH_DROP_NO_ENDPOINT);
-	if (e->mtu != 0 && m->data_len > e->mtu)
+	if (e->gate != PATH_UDP && e->mtu != 0 && m->data_len > e->mtu) /* UDP may be split on the way */
 		return TR_DROP(PATH_DROP_TOO_BIG);
 	if (e->gate != PATH_UDP)
 		return e->gate < path->gates ? e->gate : TR_DROP(PATH_DROP_NO_GATE);

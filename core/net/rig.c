@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "net/ip.h"
+#include "net/icmp.h"
 #include "sdk/pool.h"
 
 struct port {
@@ -27,6 +27,7 @@ static struct rig *rig;
 static struct rte_mempool *pool;
 static struct port the_port;
 static uint8_t *block_memory;
+static uint64_t icmp_since;
 static struct tr_blocks the_blocks;
 static const uint8_t port_mac[6] = {0x02, 0, 0, 0, 0, 1};
 
@@ -198,6 +199,12 @@ host_emit(struct tr_node *node, uint16_t gate, struct rte_mbuf *const *pkts, uin
 	}
 }
 
+static enum tr_icmp_fate
+host_icmp_error(struct tr_node *node, uint16_t gate, const struct rte_mbuf *pkt, enum tr_icmp why, uint32_t arg)
+{
+	return icmp_send(node, gate, pkt, why, arg, &icmp_since);
+}
+
 static const struct tr_blocks *
 host_blocks(struct tr_instance *i, const char *type, uint32_t layout, size_t size, bool per_peer)
 {
@@ -228,7 +235,8 @@ fixed_random(void *p, size_t n)
 static const struct tr_crypto crypto = {.random = fixed_random};
 static const struct tr_host host = {.size = sizeof(host), .workers = 1, .fail = host_fail, .log = host_log,
 	.packet_new = host_packet_new, .packet_drop = host_packet_drop, .emit = host_emit, .blocks = host_blocks,
-	.defer = host_defer, .now = host_now, .crypto = &crypto};
+	.defer = host_defer, .now = host_now, .icmp_error = host_icmp_error,
+	.crypto = &crypto};
 
 /* ---- The test's side ---- */
 
@@ -238,6 +246,7 @@ rig_open(struct rig *r, const struct tr_class *c, const char *name, void *option
 	memset(r, 0, sizeof(*r));
 	rig = r;
 	pool = pool_new("rig", 4096, 2176);
+	icmp_since = 0;
 	r->port_takes = TR_BURST;
 	r->now = 1000000000;
 	r->plan.instance = r->pi;

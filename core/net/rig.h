@@ -14,7 +14,7 @@
 struct rig_out {
 	uint16_t verdict; /* gate, TR_DROP(reason), or RIG_SENT: reached the port as `data` */
 	uint16_t len;
-	uint8_t data[1700];
+	uint8_t data[2100];
 	struct tr_meta meta;
 };
 

@@ -19,6 +19,7 @@ static uint64_t mtu[3] = {1500, 1400, 1500};
 static struct tr_addr own[2];
 static struct tr_route_option routes[8];
 static struct route_options options;
+static bool udp_linked;
 
 static const struct tr_option mtu_option[] = {{"mtu", TR_OPT_UINT, .flags = TR_OPT_MTU}, {0}};
 static const struct tr_class target = {.name = "target", .options = mtu_option};
@@ -32,7 +33,7 @@ plan(struct rig *g)
 	for (unsigned k = 0; k < 2; k++)
 		g->pi[k + 1] = (struct plan_instance){.name = "t", .class_ = &target, .options = &mtu[k]};
 	g->pi[3] = (struct plan_instance){.name = "lan", .class_ = &class_interface, .options = &interface_like};
-	g->gate[0] = (struct plan_gate){.name = "udp", .to = -1};
+	g->gate[0] = (struct plan_gate){.name = "udp", .to = udp_linked ? 1 : -1};
 	for (int k = 1; k < 4; k++)
 		g->gate[k] = (struct plan_gate){.name = "x", .to = k};
 	g->pi[0].n_out = 4;
@@ -64,6 +65,15 @@ open_router(void **state)
 }
 
 static int
+open_router_with_udp(void **state)
+{
+	udp_linked = true;
+	int failed = open_router(state);
+	udp_linked = false;
+	return failed;
+}
+
+static int
 done(void **state)
 {
 	rig_close(&r);
@@ -86,7 +96,7 @@ longest_prefix_wins(void **state)
 	} row[] = {
 		{"10.0.0.1", "10.2.0.1", "gate 1", NULL}, {"10.0.0.1", "10.1.0.1", "gate 2", NULL},
 		{"10.0.0.1", "203.0.113.1", "gate 3", "192.0.2.254"}, {"fd01::1", "fd01::2", "gate 1", NULL},
-		{"fd01::1", "fd02::2", "gate 2", "fd01::9"}, {"fd01::1", "fd03::2", "drop no_route", NULL},
+		{"fd01::1", "fd02::2", "gate 2", "fd01::9"}, {"fd04::1", "fd03::2", "drop no_route", NULL},
 		{"10.0.0.1", "224.0.0.1", "drop multicast", NULL}, {"10.0.0.1", "255.255.255.255", "drop multicast", NULL},
 		{"fd01::1", "ff02::1", "drop multicast", NULL}, {"fe80::1", "fd01::2", "drop ip_source", NULL},
 		{"::", "fd01::2", "drop ip_source", NULL}, {"fd01::1", "fe80::2", "drop ip_destination", NULL},
@@ -178,9 +188,58 @@ too_big_is_reported(void **state)
 		assert_int_equal(o->data[l3 + 6] << 8 | o->data[l3 + 7], 1400);
 		expect("drop too_big");
 	}
-	rig_send(&r, "in", buf, big(0, 0, 1400), NULL);
-	expect("drop no_fragmentation");
+	rig_send(&r, "in", buf, big(0, 0, 1400), NULL); /* RFC 791: may be split */
+	assert_int_equal(expect("gate 2")->len, 1396);
+	assert_int_equal(expect("gate 2")->len, 1428 - 1396 + 20);
 	assert_null(rig_next(&r));
+}
+
+/* RFC 1812 §5.2.7.1, RFC 4443 §3.1 and §3.4. */
+static void
+unreachable(void **state)
+{
+	static const struct {
+		const char *src, *dst, *verdict, *drop;
+		uint8_t proto, type, code;
+	} row[] = {
+		{"fd01::1", "fd09::1", "gate 1", "drop no_route", 17, 1, 0}, {"fd01::1", "fd00::1", "gate 1", "drop no_port", 17, 1, 4},
+		{"fd01::1", "fd00::1", "gate 1", "drop protocol", 6, 4, 1},
+		{"10.1.0.1", "100.64.0.1", "gate 2", "drop no_port", 17, 3, 3}, {"10.1.0.1", "100.64.0.1", "gate 2", "drop protocol", 6, 3, 2},
+	};
+	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		const bool v6 = strchr(row[i].src, ':') != NULL;
+		const size_t l3 = v6 ? 40 : 20;
+		size_t n = row[i].proto == 17 ? tp_udp(buf, row[i].src, 1, row[i].dst, 2, 30) : tp_syn(buf, row[i].src, row[i].dst, 2, NULL, 0);
+		rig_send(&r, "in", buf, n, NULL);
+		const struct rig_out *o = expect(row[i].verdict);
+		assert_int_equal(o->data[l3], row[i].type);
+		assert_int_equal(o->data[l3 + 1], row[i].code);
+		assert_true(tp_good(o->data, o->len));
+		assert_memory_equal(o->data + (v6 ? 8 : 12), own[v6].ip, v6 ? 16 : 4);
+		expect(row[i].drop);
+	}
+}
+
+/* Errors of other instances come here without a source: ours, or one that the interface chooses. */
+static void
+source_is_filled(void **state)
+{
+	static const struct {
+		const char *src, *dst, *verdict;
+		bool ours;
+	} row[] = {{"0.0.0.0", "10.1.0.1", "gate 2", true}, {"::", "fd01::1", "gate 1", true}, {"0.0.0.0", "203.0.113.1", "gate 3", false}};
+	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		const bool v6 = strchr(row[i].src, ':') != NULL;
+		size_t n = tp_icmp(buf, row[i].src, row[i].dst, v6 ? 1 : 3, 64, 40);
+		const struct tr_meta meta = {.flags = TR_META_OWN, .l3_len = v6 ? 40 : 20, .l4 = v6 ? 58 : 1};
+		rig_send(&r, "in", buf, n, &meta);
+		const struct rig_out *o = expect(row[i].verdict);
+		assert_true(tp_good(o->data, o->len));
+		static const uint8_t none[16];
+		assert_memory_equal(o->data + (v6 ? 8 : 12), row[i].ours ? own[v6].ip : none, v6 ? 16 : 4);
+		rig_send(&r, "in", buf, n, NULL); /* from elsewhere it is no source */
+		expect("drop ip_source");
+	}
 }
 
 static void
@@ -215,7 +274,7 @@ no_error_about(void **state)
 static void
 errors_are_limited(void **state)
 {
-	struct icmp_rate rate = {0};
+	uint64_t rate = 0;
 	unsigned n = 0;
 	for (unsigned i = 0; i < 1000; i++)
 		n += icmp_rate_take(&rate, 5000000000);
@@ -283,6 +342,7 @@ own_addresses_answer(void **state)
 	expect("drop udp_checksum");
 	n = tp_syn(buf, "10.1.0.5", "100.64.0.1", 2, NULL, 0);
 	rig_send(&r, "in", buf, n, NULL);
+	expect("gate 2");
 	expect("drop protocol");
 }
 
@@ -310,10 +370,12 @@ main(void)
 		ROUTER(hops_are_counted),
 		ROUTER(time_exceeded),
 		ROUTER(too_big_is_reported),
+		ROUTER(unreachable),
+		ROUTER(source_is_filled),
 		ROUTER(no_error_about),
 		cmocka_unit_test(errors_are_limited),
 		ROUTER(mss_is_clamped_in_both_directions),
-		ROUTER(own_addresses_answer),
+		cmocka_unit_test_setup_teardown(own_addresses_answer, open_router_with_udp, done),
 		ROUTER(routes_change_while_running),
 	};
 	if (rcu_init() != 0)

@@ -87,7 +87,7 @@ check_mux(struct builder *b, const struct plan_instance *mux)
 		return;
 	for (unsigned g = 0; g < mux->n_out; g++) {
 		const struct plan_gate *p = &mux->out[g];
-		if (p->to < 0)
+		if (p->to < 0 || p->type != dynamic->type)
 			continue;
 		const struct plan_instance *to = &b->plan->instance[p->to];
 		const struct tr_match *match = to->class_->in[p->to_gate].match;
@@ -97,7 +97,7 @@ check_mux(struct builder *b, const struct plan_instance *mux)
 				mux->name, to->class_->name);
 		for (unsigned h = 0; h < g && port != 0; h++) {
 			const struct plan_gate *q = &mux->out[h];
-			const struct plan_instance *other = q->to >= 0 ? &b->plan->instance[q->to] : NULL;
+			const struct plan_instance *other = q->to >= 0 && q->type == dynamic->type ? &b->plan->instance[q->to] : NULL;
 			if (other == NULL || plan_flagged(other, TR_OPT_LISTEN) != port ||
 				!matches_overlap(match, other->class_->in[q->to_gate].match))
 				continue;

@@ -65,16 +65,16 @@ gates(void **state)
 	assert_int_equal(p->n_instances, 9); /* drop is not written down */
 	assert_leads(p, "wan", 0, "ip", "drop", 0);
 	assert_leads(p, "wan", 1, "udp", "mux", 0);
-	assert_leads(p, "wan", 2, "reply", "wan", 1);
-	assert_leads(p, "wan", 3, "frame", "wan", 2);
-	assert_leads(p, "mux", 0, "stun", "stun", 0);
-	assert_leads(p, "mux", 1, "wireguard", "wg0", 0);
+	assert_leads(p, "wan", 3, "reply", "wan", 1);
+	assert_leads(p, "wan", 4, "frame", "wan", 2);
+	assert_leads(p, "mux", 1, "stun", "stun", 0);
+	assert_leads(p, "mux", 2, "wireguard", "wg0", 0);
 	assert_leads(p, "path", 0, "udp", "wan", 0);
 	assert_leads(p, "router", 0, "udp", "dns", 0);
 	assert_leads(p, "router", 1, "wg0.plain", "wg0", 1);
 	assert_leads(p, "router", 2, "lan.ip", "lan", 0);
 	assert_int_equal(instance(p, "router")->n_out, 3);
-	assert_int_equal(instance(p, "mux")->out[1].where->line, 15);
+	assert_int_equal(instance(p, "mux")->out[2].where->line, 15);
 	assert_string_equal(p->domain, "mesh.example");
 	assert_int_equal(p->names.n, 1);
 	assert_int_equal(p->n_peers, 1);

@@ -96,6 +96,7 @@ struct world {
 	struct fake_job *jobs;
 	uint64_t job_order;
 	bool jobs_full;
+	uint64_t icmp_since;
 	uint32_t backlog;
 	LIST_HEAD(, tr_watch) watches;
 	struct arena *arena; /* of the names */

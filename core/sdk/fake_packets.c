@@ -2,6 +2,8 @@
 /* Packets of the fake host: into process(), along internal gates, out to the test; and the books that must balance. */
 #include "fake.h"
 
+#include "../net/icmp.h"
+
 #include <stdlib.h>
 
 #define NO_VERDICT 0x7ffeu
@@ -212,9 +214,18 @@ host_emit(struct tr_node *node, uint16_t gate, struct rte_mbuf *const *pkts, uin
 		leave(h, node, gate, pkts[i]);
 }
 
+static enum tr_icmp_fate
+host_icmp_error(struct tr_node *node, uint16_t gate, const struct rte_mbuf *pkt, enum tr_icmp why, uint32_t arg)
+{
+	if (!fake_allow(node->instance, BY_WORKER | BY_SERVICE, "icmp_error"))
+		return TR_ICMP_NOT_DUE;
+	return icmp_send(node, gate, pkt, why, arg, &fake_of(node->instance)->world->icmp_since);
+}
+
 void
 fake_packets_host(struct tr_host *host)
 {
+	host->icmp_error = host_icmp_error;
 	host->packet_new = host_packet_new;
 	host->packet_drop = host_packet_drop;
 	host->emit = host_emit;

@@ -48,6 +48,27 @@ enum tr_thread { TR_THREAD_CONTROL, TR_THREAD_SERVICE };
 
 enum { TR_WATCH_READ = 1, TR_WATCH_WRITE = 2 };
 
+/* Why a packet goes no further, as its sender is told (IPv4 · IPv6). */
+enum tr_icmp {
+	TR_ICMP_NO_ROUTE,   /* network unreachable · no route */
+	TR_ICMP_HOST,       /* host unreachable · address unreachable */
+	TR_ICMP_SCOPE,      /* (IPv4: host unreachable) · beyond the scope of the source address */
+	TR_ICMP_PROHIBITED, /* communication administratively prohibited */
+	TR_ICMP_PORT,       /* port unreachable */
+	TR_ICMP_PROTOCOL,   /* protocol unreachable · unrecognized next header; arg: where it lies (IPv6) */
+	TR_ICMP_TOO_BIG,    /* fragmentation needed · packet too big; arg: the MTU */
+	TR_ICMP_TTL,        /* time exceeded in transit */
+	TR_ICMP_REASSEMBLY, /* time exceeded while fragments were gathered */
+	TR_ICMP_PARAMETER,  /* parameter problem; arg: the byte at fault */
+	TR_ICMP_OPTION,     /* parameter problem · unrecognized option; arg: the byte at fault */
+};
+
+enum tr_icmp_fate {
+	TR_ICMP_SENT,
+	TR_ICMP_NOT_DUE, /* none may be sent about this packet, or the gate is not linked */
+	TR_ICMP_LIMITED, /* too many were sent */
+};
+
 struct tr_host {
 	uint32_t size;    /* sizeof(struct tr_host) of the core: a member beyond it is absent */
 	uint16_t workers; /* number of workers, fixed at start */
@@ -142,6 +163,10 @@ struct tr_host {
 	struct tr_node *(*service_node)(struct tr_instance *);
 	/* [C S] A socket or file in the run directory's place for operators: /run/wireguard/NAME.sock made and bound. */
 	int (*listen_unix)(struct tr_instance *, const char *path);
+	/* [W] Tells the sender of `pkt`, whose data is at its IP header, why it goes no further. The error leaves by out gate
+	 * `gate` (type ip; towards a route or an interface); what the RFCs forbid or the rate does not allow is not sent. The
+	 * packet stays the caller's, to be dropped. */
+	enum tr_icmp_fate (*icmp_error)(struct tr_node *, uint16_t gate, const struct rte_mbuf *pkt, enum tr_icmp why, uint32_t arg);
 
 	const struct tr_crypto *crypto;
 };

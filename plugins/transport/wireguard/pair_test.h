@@ -40,6 +40,7 @@ struct side {
 	uint16_t worker; /* receives on */
 	uint8_t gate;    /* of its endpoints: 0 is UDP; else a fake relay, which knows it by `octet` */
 	uint8_t tos;     /* put on datagrams on their way to it, if not 0 */
+	uint16_t mtu;    /* of the path to it, as others know it; 0: unknown */
 	struct datagram wire[MAX_WIRE]; /* sent, not yet carried */
 	unsigned wire_n;
 	struct datagram plain[MAX_WIRE]; /* came out of the tunnel */
@@ -157,7 +158,7 @@ side_receive(struct side *to, const struct side *from, const struct datagram *d)
 	meta->l3_len = (uint8_t)head;
 	meta->l4 = 17;
 	meta->tos = tos;
-	meta->endpoint = (struct tr_endpoint){.family = from->v6 ? 6 : 4, .remote_port = from->port, .local_port = dport};
+	meta->endpoint = (struct tr_endpoint){.family = from->v6 ? 6 : 4, .mtu = from->mtu, .remote_port = from->port, .local_port = dport};
 	memcpy(meta->endpoint.remote, p + (from->v6 ? 8 : 12), from->v6 ? 16 : 4);
 	memcpy(meta->endpoint.local, p + (from->v6 ? 24 : 16), from->v6 ? 16 : 4);
 	fh_send_mbufs(to->h, to->worker, "cipher", &m, 1);

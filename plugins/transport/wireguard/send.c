@@ -41,12 +41,30 @@ plain_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t
 	node->host->peers_by_destination(node, good, n_good, peer);
 	for (uint16_t i = 0; i < n_good; i++) {
 		gate[at[i]] = peer[i] == TR_NO_PEER ? TR_DROP(DROP_NO_PEER) : OUT_SEAL;
-		if (peer[i] == TR_NO_PEER)
+		if (peer[i] == TR_NO_PEER) {
+			node->host->icmp_error(node, OUT_ICMP, good[i], TR_ICMP_HOST, 0);
 			continue;
+		}
 		tr_meta(good[i])->peer = peer[i];
 		rte_prefetch0(&hot_of(wg, peer[i])->send);
 		rte_prefetch0(&hot_of(wg, peer[i])->t);
 	}
+}
+
+/*
+ * A packet that would be too big for the path to its peer once it is sealed: its sender hears of the MTU inside, unless it
+ * may not be told (DF clear) or would not listen (IPv6 below 1280). Then it goes, to be split outside.
+ */
+static bool
+too_big(struct tr_node *node, const struct rte_mbuf *m, uint32_t room)
+{
+	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
+	const bool v6 = p[0] >> 4 == 6;
+	uint32_t mtu = v6 && room < 1280 ? 1280 : room;
+	if (m->data_len <= mtu || (!v6 && (p[6] & 0x40) == 0))
+		return false;
+	node->host->icmp_error(node, OUT_ICMP, m, TR_ICMP_TOO_BIG, mtu);
+	return true;
 }
 
 /* Puts header, padding and room for the tag around a packet. False: no room. */
@@ -104,12 +122,21 @@ prepare(struct tr_node *node, struct rte_mbuf *m, uint32_t id, const struct tr_e
 	struct hot *h = hot_of(wg, id);
 	const bool data = m->data_len > 0;
 
-	if (unlikely(!to->family))
+	if (unlikely(!to->family)) {
+		if (data)
+			node->host->icmp_error(node, OUT_ICMP, m, TR_ICMP_HOST, 0);
 		return TR_DROP(DROP_NO_ENDPOINT);
+	}
 	if (unlikely(*node->now >= h->send.reject_at || h->send.counter >= REJECT_AFTER_MESSAGES)) {
 		uint16_t verdict = peer_stage(node, id, m);
 		handshake_start(node, id, false);
 		return verdict;
+	}
+	if (unlikely(to->mtu != 0)) { /* the path is known to carry less than most */
+		const uint32_t room = to->mtu - (uint32_t)sizeof(struct message_data) - TR_AEAD_TAG;
+		if (m->data_len > room && too_big(node, m, room))
+			return TR_DROP(DROP_TOO_BIG);
+		mtu = room < mtu ? room : mtu;
 	}
 	const uint8_t ecn = data ? inner_ecn(rte_pktmbuf_mtod(m, const uint8_t *)) : 0;
 	if (unlikely(!frame(m, &h->send, mtu, aead)))

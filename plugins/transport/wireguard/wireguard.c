@@ -398,6 +398,8 @@ static const struct tr_out_gate out_gates[] = {
 		.doc = "Messages and the endpoints that they go to."},
 	[OUT_PLAIN] = {.name = "plain", .type = TR_TYPE_IP, .writes = TR_META_PEER,
 		.doc = "IP packets from peers, their source address checked."},
+	[OUT_ICMP] = {.name = "icmp", .type = TR_TYPE_IP, .flags = TR_GATE_OPTIONAL, .writes = TR_META_L3,
+		.doc = "Errors to senders of packets: for no peer, for one whose address is not known, too big for the path to it."},
 	[OUT_OPEN] = {.name = "open", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL | TR_GATE_BY_PEER,
 		.writes = TR_META_PEER, .doc = "To the peer's owner."},
 	[OUT_HANDSHAKE] = {.name = "handshake", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL | TR_GATE_BY_PEER,
@@ -436,6 +438,7 @@ static const struct tr_drop_reason drops[] = {
 	[DROP_NO_ANSWER] = {"no_answer", "Waited for a session, and the peer did not answer for 90 s."},
 	[DROP_NO_ROOM] = {"no_room", "No head- or tailroom left in the packet's buffer."},
 	[DROP_PEER_GONE] = {"peer_gone", "Waited, and the peer was removed."},
+	[DROP_TOO_BIG] = {"too_big", "Sealed it would be larger than the path to the peer carries; the sender is told the MTU."},
 	{.name = NULL},
 };
 

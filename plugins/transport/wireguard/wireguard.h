@@ -5,7 +5,7 @@
 #include "peer.h"
 
 enum in_gate { IN_CIPHER, IN_RELAY, IN_PLAIN, IN_OPEN, IN_HANDSHAKE, IN_SEAL };
-enum out_gate { OUT_CIPHER, OUT_PLAIN, OUT_OPEN, OUT_HANDSHAKE, OUT_SEAL };
+enum out_gate { OUT_CIPHER, OUT_PLAIN, OUT_ICMP, OUT_OPEN, OUT_HANDSHAKE, OUT_SEAL };
 
 enum drop {
 	DROP_MALFORMED,
@@ -36,6 +36,7 @@ enum drop {
 	DROP_NO_ANSWER,
 	DROP_NO_ROOM,
 	DROP_PEER_GONE,
+	DROP_TOO_BIG,
 };
 
 enum counter {

@@ -417,6 +417,91 @@ test_no_endpoint(void **state)
 	network_free(n);
 }
 
+/* As the kernel's WireGuard does it: host unreachable for an address of no peer, and of a peer without an endpoint. */
+static void
+test_unreachable(void **state)
+{
+	struct network *n = network_new((struct network_config){.b_peer = ", endpoint: 192.0.2.1:51820"});
+	fh_peer_add(n->a.h, "{public_key: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=, allowed_ips: [10.0.0.9/32, \"fd00::9/128\"]}");
+	static const struct {
+		const char *packet;
+		uint8_t at, type, code;
+	} row[] = {
+		{"4500001c 00000000 401166c9 0a000001 0a000008 00010002 00080000", 20, 3, 1}, /* nobody's */
+		{"4500001c 00000000 401166c8 0a000001 0a000009 00010002 00080000", 20, 3, 1},
+		{"60000000 00083a40 fd000000 00000000 00000000 00000001 fd000000 00000000 00000000 00000008 80000000 00000000", 40, 1, 3},
+		{"60000000 00083a40 fd000000 00000000 00000000 00000001 fd000000 00000000 00000000 00000009 80000000 00000000", 40, 1, 3},
+	};
+	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {
+		struct fh_bytes b = fh_hex(row[i].packet);
+		fh_send(n->a.h, "plain", b.data, b.len);
+		const struct fh_out *o = fh_next(n->a.h);
+		assert_string_equal(o->gate, "icmp");
+		assert_int_equal(o->data[row[i].at], row[i].type);
+		assert_int_equal(o->data[row[i].at + 1], row[i].code);
+		assert_memory_equal(o->data + row[i].at + 8, b.data, b.len);
+		assert_string_equal(fh_next(n->a.h)->drop, i % 2 ? "no_endpoint" : "no_peer");
+	}
+	network_free(n);
+}
+
+static void
+header_checksum(uint8_t *p)
+{
+	uint32_t sum = 0;
+	p[10] = p[11] = 0;
+	for (unsigned i = 0; i < 20; i += 2)
+		sum += (uint32_t)(p[i] << 8 | p[i + 1]);
+	sum = (sum & 0xffff) + (sum >> 16);
+	p[10] = (uint8_t)(~sum >> 8);
+	p[11] = (uint8_t)~sum;
+}
+
+/* A path that carries 1,300 bytes of UDP payload: 1,268 inside. RFC 1191, RFC 8201; padding keeps to it as well. */
+static void
+test_path_mtu(void **state)
+{
+	struct network *n = network_new((struct network_config){0});
+	n->b.mtu = 1300;
+	connect_both(n);
+	for (uint16_t len = 1268; len <= 1269; len++) {
+		uint8_t p[1300] = {0x45, 0, (uint8_t)(len >> 8), (uint8_t)len, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2};
+		header_checksum(p);
+		fh_send(n->a.h, "plain", p, len);
+		const struct fh_out *o = fh_next(n->a.h);
+		if (len == 1268) {
+			assert_string_equal(o->gate, "cipher");
+			assert_int_equal(o->len, 1300);
+			continue;
+		}
+		assert_string_equal(o->gate, "icmp");
+		assert_int_equal(o->data[20] << 8 | o->data[21], 0x0304);
+		assert_int_equal(o->data[26] << 8 | o->data[27], 1268);
+		assert_string_equal(fh_next(n->a.h)->drop, "too_big");
+		p[6] = 0; /* may be split: outside, as the tunnel is one hop */
+		header_checksum(p);
+		fh_send(n->a.h, "plain", p, len);
+		o = fh_next(n->a.h);
+		assert_string_equal(o->gate, "cipher");
+		assert_true(o->len > 1300);
+		memset(p, 0, 40);
+		p[0] = 0x60;
+		p[4] = (1300 - 40) >> 8;
+		p[5] = (uint8_t)(1300 - 40);
+		p[6] = 59;
+		p[8] = p[24] = 0xfd;
+		p[23] = 1;
+		p[39] = 2;
+		fh_send(n->a.h, "plain", p, 1300);
+		o = fh_next(n->a.h);
+		assert_string_equal(o->gate, "icmp");
+		assert_int_equal(o->data[40], 2);
+		assert_int_equal(o->data[46] << 8 | o->data[47], 1280); /* no less in IPv6 */
+		assert_string_equal(fh_next(n->a.h)->drop, "too_big");
+	}
+	network_free(n);
+}
+
 /* Both begin at the same moment. */
 static void
 test_crossing(void **state)
@@ -807,6 +892,8 @@ main(void)
 		cmocka_unit_test(test_giving_up),
 		cmocka_unit_test(test_staged_in_order),
 		cmocka_unit_test(test_no_endpoint),
+		cmocka_unit_test(test_unreachable),
+		cmocka_unit_test(test_path_mtu),
 		cmocka_unit_test(test_crossing),
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_stale_timestamp),
