@@ -32,8 +32,8 @@ tr_left(const struct tr_reader *r)
 static inline const uint8_t *
 tr_take(struct tr_reader *r, size_t n)
 {
-#ifdef TR_SEEDED_BUG /* for the fuzz targets to find: one byte beyond the end */
-	if (r->bad || tr_left(r) + 1 < n) {
+#ifdef TR_SEEDED_BUG /* for the fuzz targets to find: up to four bytes beyond the end */
+	if (r->bad || tr_left(r) + 4 < n) {
 #else
 	if (r->bad || tr_left(r) < n) {
 #endif
