@@ -95,7 +95,6 @@ struct pending {
 struct interface_worker {
 	struct neighbour *last; /* of the last packet sent; checked again before use */
 	uint64_t sweep_at, announce_at;
-	unsigned made; /* packets emitted since poll() began: the graph has to be walked */
 	unsigned sweep, announced, n_pending;
 	unsigned waiting; /* packets, of all that is pending */
 	struct pending pending[PENDING_NEIGHBOURS];

@@ -89,7 +89,6 @@ static void
 tell_lost(void *node, const struct rte_mbuf *first)
 {
 	const struct tr_node *n = node;
-	((struct interface_worker *)n->local)->made++;
 	n->host->icmp_error(node, INTERFACE_REPLY, first, TR_ICMP_REASSEMBLY, 0);
 }
 
@@ -274,7 +273,6 @@ announce(struct tr_node *node, struct interface_worker *w)
 			node->count[INTERFACE_ND_SENT]++;
 		}
 		node->host->emit(node, INTERFACE_FRAME, &m, 1);
-		w->made++;
 	}
 	w->announced++;
 	w->announce_at = *node->now + NEIGHBOUR_RETRY_NS;
@@ -304,7 +302,6 @@ interface_poll(struct tr_node *node)
 	struct interface_worker *w = node->local;
 	struct rte_mbuf *pkts[TR_BURST];
 	uint16_t gate[TR_BURST];
-	w->made = 0;
 	uint16_t n = trunk_rx(i->trunk, node->worker, i->slot, *node->now, pkts, TR_BURST);
 	for (uint16_t k = 0; k < n; k++) {
 		rte_prefetch0(pkts[k]);
@@ -320,5 +317,5 @@ interface_poll(struct tr_node *node)
 	if (w->n_pending > 0)
 		interface_pending(node);
 	tick(node, w);
-	return n + w->made;
+	return n;
 }

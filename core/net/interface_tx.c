@@ -97,7 +97,6 @@ interface_solicit(struct tr_node *node, const struct tr_addr *a, const uint8_t *
 		node->count[INTERFACE_ND_SENT]++;
 	}
 	node->host->emit(node, INTERFACE_FRAME, &m, 1);
-	((struct interface_worker *)node->local)->made++;
 }
 
 /* Keeps a packet until its neighbour answers; when too many wait, the newest replaces the oldest (RFC 4861 §7.2.2). */
@@ -344,7 +343,6 @@ interface_send_frames(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, 
 static void
 give_up(struct tr_node *node, struct pending *p)
 {
-	((struct interface_worker *)node->local)->made += p->n;
 	for (uint16_t k = 0; k < p->n; k++) {
 		node->host->icmp_error(node, INTERFACE_ICMP, p->pkt[k], TR_ICMP_HOST, 0);
 		node->host->packet_drop(node, p->pkt[k], INTERFACE_DROP_NEIGHBOUR);
@@ -356,7 +354,6 @@ release(struct tr_node *node, struct pending *p, uint64_t link)
 {
 	uint8_t mac[6];
 	memcpy(mac, &link, 6);
-	((struct interface_worker *)node->local)->made += p->n;
 	for (uint16_t k = 0; k < p->n; k++) {
 		if (interface_frame(node->self, p->pkt[k], mac, p->addr.family == 4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6))
 			node->host->emit(node, INTERFACE_FRAME, &p->pkt[k], 1);

@@ -171,7 +171,7 @@ struct tr_class {
 	void (*peer)(struct tr_node *node, enum tr_peer_event event, uint32_t peer); /* TR_CLASS_PEERS */
 	/* Worker on which it was armed. */
 	void (*timer)(struct tr_node *node, struct tr_timer *timer); /* whoever arms timers */
-	/* Every worker, once per loop; makes packets with host->packet_new() and emit()s them. Returns packets made. */
+	/* Every worker, once per loop; emit()s packets that it makes by host->packet_new(). Returns the work it found. */
 	uint32_t (*poll)(struct tr_node *node); /* sources only */
 
 	/* Control thread: state of this instance as structured data. */
