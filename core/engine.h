@@ -71,6 +71,12 @@ void engine_set_catalogue(struct engine *e, struct catalogue *c); /* takes over 
  * as long as there are peers. */
 int engine_apply(struct engine *e, struct plan *p, struct plan_diff *diff, void (*done)(void *arg, const char *error), void *arg);
 const struct plan *engine_plan(const struct engine *e); /* the running one; NULL before the first */
+/* ns since the worker last began a loop, as far as `seen` tells, which holds what an earlier call saw (zeroed: none). */
+struct engine_stall {
+	uint64_t loops, since;
+};
+uint64_t engine_stalled(struct engine *e, unsigned worker, struct engine_stall *seen);
+unsigned engine_workers(const struct engine *e);
 const struct catalogue *engine_catalogue(const struct engine *e);
 uint64_t engine_generation(const struct engine *e); /* counts applies */
 

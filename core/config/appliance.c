@@ -29,6 +29,8 @@ static const struct tr_option top[] = {
 		.doc = "directory of what outlives the process: endpoints, the operator's layer of the netmap"},
 	{.key = "pipeline", .type = TR_OPT_STRING, .def = "pipeline.yaml", AT(a.pipeline),
 		.doc = "path of pipeline.yaml, relative to this file"},
+	{.key = "user", .type = TR_OPT_STRING, AT(a.user),
+		.doc = "whom a daemon that is started as root becomes; absent: it stays root, with as few capabilities"},
 	{.key = "eal", .type = TR_OPT_STRING, AT(a.eal), .doc = "further arguments of DPDK's EAL"},
 	{0},
 };
@@ -118,7 +120,7 @@ appliance_table(unsigned i)
 static const char *const section_names[] = {"ports", "workers", "memory", "limits", "plugins", "sockets", "log", NULL};
 
 const char *const appliance_keys[] = {"ports", "workers", "memory", "limits", "plugins", "sockets", "log", "state",
-	"pipeline", "eal", "lcores", "poll", "jobs", "services", "hugepages", "mb", "packets", "packet_size", "directories",
+	"pipeline", "user", "eal", "lcores", "poll", "jobs", "services", "hugepages", "mb", "packets", "packet_size", "directories",
 	"run", "uapi", "group", "level", "device", "queues", "descriptors", "take", NULL};
 
 static const char *const pipeline_keys[] = {"instances", "links", "netmap", "class", "address", "gateway", "mtu", "listen",

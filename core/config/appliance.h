@@ -37,6 +37,7 @@ struct appliance {
 	const char *group;          /* sockets.group: of the management socket; "tailrace" */
 	const char *state_dir;      /* state: /var/lib/tailrace */
 	const char *pipeline;       /* pipeline.yaml's path; relative to this file */
+	const char *user;           /* whom a root daemon becomes; NULL: nobody else */
 	const char *eal;            /* extra EAL arguments, space separated */
 	uint64_t log_level;         /* enum tr_log_level */
 };

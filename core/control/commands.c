@@ -60,6 +60,7 @@ sample(void *arg)
 	engine_show_workers(c->on.engine, series_show(c->series, ""));
 	port_each(sample_port, c->series);
 	series_end(c->series);
+	health_look(c->health, c->on.engine);
 }
 
 /* ---- stats, drops ---- */
@@ -374,8 +375,9 @@ commands_new(const struct commands_config *config)
 	c->on = *config;
 	c->started = commands_now();
 	c->series = series_new();
+	c->health = health_new(c->on.engine);
 	c->tick = loop_timer(c->on.loop, 0, 1000, sample, c);
-	if (!c->series || !c->tick) {
+	if (!c->series || !c->health || !c->tick) {
 		commands_free(c);
 		return NULL;
 	}
@@ -399,6 +401,12 @@ commands_new(const struct commands_config *config)
 	return c;
 }
 
+uint64_t
+commands_stalled(const struct commands *c)
+{
+	return health_stalled(c->health);
+}
+
 void
 commands_free(struct commands *c)
 {
@@ -411,6 +419,7 @@ commands_free(struct commands *c)
 	if (c->tick)
 		loop_watch_close(c->tick);
 	series_free(c->series);
+	health_free(c->health);
 	free(c->apply_error);
 	free(c);
 }

@@ -21,6 +21,7 @@ struct commands {
 	struct trace_request *trace; /* under way */
 	struct top *top;             /* what the last `top` saw */
 	struct peer_walk *walks;     /* under way */
+	struct health *health;
 };
 
 uint64_t commands_now(void); /* ns, monotonic */
@@ -49,6 +50,16 @@ void peer_walks_free(struct commands *c); /* done() is called for those under wa
 double peer_session_age(const struct tr_peer *p, struct tr_endpoint *in_use);
 bool parse_number(const char *s, unsigned min, unsigned max, unsigned *out);
 #define PEER_SESSION_MAX 180.0 /* s: no session is older (the protocol's reject-after time) */
+
+/* health.c */
+struct health;
+struct health *health_new(struct engine *e);
+void health_free(struct health *h);
+void health_look(struct health *h, struct engine *e); /* once a second */
+uint64_t health_stalled(const struct health *h);      /* ns: of the worker that has stood still longest */
+typedef void health_say(void *arg, bool problem, const char *what, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+void health_tell(const struct health *h, health_say *say, void *arg);
 
 command_fn command_status, command_peers, command_trace, command_apply, command_reload, command_top;
 void apply_free(struct commands *c);

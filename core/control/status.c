@@ -131,12 +131,24 @@ add_workers(struct status *s)
 	return list ? list : json_array();
 }
 
+static void __attribute__((format(printf, 4, 5))) say(void *arg, bool bad, const char *what, const char *format, ...)
+{
+	struct status *s = arg;
+	char text[512];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	problem(bad ? s->problems : s->notices, what, "%s", text);
+}
+
 static void
 add_configuration(struct status *s)
 {
 	const struct catalogue *k = engine_catalogue(s->c->on.engine);
 	if (!engine_plan(s->c->on.engine))
 		problem(s->problems, "pipeline", "none is running yet");
+	health_tell(s->c->health, say, s);
 	if (s->c->apply_error)
 		problem(s->notices, "last apply", "%s", s->c->apply_error);
 	if (netmap_problem())

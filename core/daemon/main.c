@@ -8,6 +8,8 @@
 #include "../netmap/store.h"
 #include "../port/port.h"
 #include "eal.h"
+#include "notify.h"
+#include "privileges.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -16,7 +18,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ struct daemon {
 	struct commands *commands; /* NULL: the management socket could not be made */
 	struct rte_mempool *pool;
 	int exit_code;
+	bool ready; /* the service manager knows that it runs */
 };
 
 static void
@@ -38,6 +40,26 @@ usage(FILE *f)
 		   "  -c FILE  what this box is (default /etc/tailrace/appliance.cfg)\n"
 		   "  -p FILE  what it does (default: `pipeline` of appliance.cfg)\n"
 		   "  -V       version\n");
+}
+
+/* ---- The service manager ---- */
+
+/* Says that all is well, as long as it is: no worker stands still for half the time that the manager allows. */
+static void
+pet_watchdog(void *arg)
+{
+	struct daemon *d = arg;
+	if (d->ready && (!d->commands || commands_stalled(d->commands) < notify_watchdog_ns() / 2))
+		notify_send("WATCHDOG=1");
+}
+
+static void
+tell_ready(struct daemon *d)
+{
+	char text[512];
+	snprintf(text, sizeof(text), "READY=1\nSTATUS=runs %.400s\n", d->appliance.pipeline);
+	notify_send(text);
+	d->ready = true;
 }
 
 /* ---- Once a second ---- */
@@ -69,6 +91,7 @@ static void
 on_end(void *arg)
 {
 	struct daemon *d = arg;
+	notify_send("STOPPING=1");
 	if (engine_close(d->engine, closed, d) == -EBUSY)
 		loop_timer(d->control, 20, 0, on_end, d);
 }
@@ -96,6 +119,8 @@ started(void *arg, const char *error)
 		return;
 	}
 	engine_each(d->engine, resume, NULL);
+	privileges_seal();
+	tell_ready(d);
 	log_info("tailraced", "running %s", d->appliance.pipeline);
 }
 
@@ -114,8 +139,6 @@ static bool
 start_services(struct daemon *d, struct diags *diags)
 {
 	char why[256] = "";
-	mkdir(d->appliance.run_dir, 0755);
-	mkdir(d->appliance.state_dir, 0700);
 	if (netmap_init((uint32_t)d->appliance.max_peers, d->appliance.state_dir, why, sizeof(why)) != 0) {
 		log_error("state", "%s", why);
 		return false;
@@ -147,6 +170,8 @@ run(struct daemon *d, struct plan *plan, struct catalogue *c)
 	if (d->commands)
 		loop_signal(d->control, SIGHUP, on_hangup, d);
 	loop_timer(d->control, 1000, 1000, each_second, d);
+	if (notify_watchdog_ns())
+		loop_timer(d->control, 0, notify_watchdog_ns() / 4000000, pet_watchdog, d);
 	engine_apply(d->engine, plan, NULL, started, d);
 	loop_run(d->control);
 	netmap_save();
@@ -171,6 +196,8 @@ start(struct daemon *d, const char *cfg, const char *pipeline)
 	log_open(STDERR_FILENO, (enum tr_log_level)d->appliance.log_level);
 	if (pipeline)
 		d->appliance.pipeline = pipeline;
+	if (!privileges_take(&d->appliance))
+		return EXIT_FAILURE;
 	struct plan *plan = pipeline_load(&d->appliance, d->appliance.pipeline, &c, &diags);
 	if (!plan)
 		goto bad;
@@ -236,5 +263,6 @@ main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	allow_descriptors();
+	notify_open();
 	return start(&d, cfg, pipeline);
 }

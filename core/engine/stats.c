@@ -219,3 +219,18 @@ engine_show_workers(struct engine *e, struct tr_show *out)
 	}
 	out->end(out);
 }
+
+unsigned
+engine_workers(const struct engine *e)
+{
+	return e->workers;
+}
+
+uint64_t
+engine_stalled(struct engine *e, unsigned worker, struct engine_stall *seen)
+{
+	uint64_t loops = peek(&e->worker[worker].loops), now = clock_ns();
+	if (loops != seen->loops || !seen->since)
+		*seen = (struct engine_stall){loops, now};
+	return now - seen->since;
+}
