@@ -18,12 +18,12 @@
 #define WARM_UP_NS 30000000.0
 
 static struct {
-	const char *name, *only;
+	const char *name, *only, *note;
 	char cpu[64];
 	bool json, begun, nodes;
 	unsigned pairs;
 	double ghz;
-} bench;
+} bench = {.note = ""};
 
 static uint64_t
 now_ns(void)
@@ -115,6 +115,12 @@ bench_init(const char *name, int argc, char **argv)
 	measure_tsc();
 }
 
+void
+bench_note(const char *text)
+{
+	bench.note = text;
+}
+
 int
 bench_wanted(const char *figure)
 {
@@ -203,8 +209,9 @@ static void
 head(void)
 {
 	if (!bench.begun && !bench.json)
-		printf("%s: %s, TSC %.2f GHz; medians of %u pairs; TSC clocks\n%-44s %10s %10s %9s %7s %6s  %s\n", bench.name,
-			bench.cpu, bench.ghz, bench.pairs, "figure", "ours", "reference", "above", "ratio", "+-", "goal");
+		printf("%s%s%s: %s, TSC %.2f GHz; medians of %u pairs; TSC clocks\n%-44s %10s %10s %9s %7s %6s  %s\n", bench.name,
+			*bench.note ? ", " : "", bench.note, bench.cpu, bench.ghz, bench.pairs, "figure", "ours", "reference", "above",
+			"ratio", "+-", "goal");
 	bench.begun = true;
 }
 
@@ -215,11 +222,11 @@ report(const struct bench_pair *p, const struct bench_result *r, double spread)
 
 	head();
 	if (bench.json)
-		printf("{\"bench\":\"%s\",\"figure\":\"%s\",\"op\":\"%s\",\"cpu\":\"%s\",\"tsc_ghz\":%.3f,\"pairs\":%u,"
+		printf("{\"bench\":\"%s\",\"figure\":\"%s\",\"op\":\"%s\",\"cpu\":\"%s\",\"note\":\"%s\",\"tsc_ghz\":%.3f,\"pairs\":%u,"
 		       "\"ours\":{\"name\":\"%s\",\"clocks\":%.1f,\"ns\":%.1f},"
 		       "\"reference\":{\"name\":\"%s\",\"clocks\":%.1f,\"ns\":%.1f},"
 		       "\"above\":%.1f,\"ratio\":%.3f,\"spread\":%.3f,\"goal\":\"%s\"}\n",
-			bench.name, p->figure, p->op ? p->op : "packet", bench.cpu, bench.ghz, bench.pairs, p->ours.name,
+			bench.name, p->figure, p->op ? p->op : "packet", bench.cpu, bench.note, bench.ghz, bench.pairs, p->ours.name,
 			r->ours, r->ours / bench.ghz, p->reference.name, r->reference, r->reference / bench.ghz, r->above,
 			r->ratio, spread, goal);
 	else
@@ -264,8 +271,9 @@ bench_value(const char *figure, double value, const char *unit, const char *goal
 {
 	head();
 	if (bench.json)
-		printf("{\"bench\":\"%s\",\"figure\":\"%s\",\"cpu\":\"%s\",\"value\":%.6g,\"unit\":\"%s\",\"goal\":\"%s\"}\n",
-			bench.name, figure, bench.cpu, value, unit, goal ? goal : "");
+		printf("{\"bench\":\"%s\",\"figure\":\"%s\",\"cpu\":\"%s\",\"note\":\"%s\",\"value\":%.6g,\"unit\":\"%s\","
+		       "\"goal\":\"%s\"}\n",
+			bench.name, figure, bench.cpu, bench.note, value, unit, goal ? goal : "");
 	else
 		printf("%-44s %10.4g %s  %s\n", figure, value, unit, goal ? goal : "");
 	fflush(stdout);

@@ -41,6 +41,7 @@ struct bench_result {
 
 /* Options: --json (a line per figure), --pairs N, --cpu N, --only TEXT (figures whose name holds it), --nodes. */
 void bench_init(const char *name, int argc, char **argv);
+void bench_note(const char *text); /* how it is measured; shown beside the CPU */
 struct bench_result bench_pair(const struct bench_pair *p);
 /* A figure that is no pair of clocks: a share, a rate, a latency. */
 void bench_value(const char *figure, double value, const char *unit, const char *goal);

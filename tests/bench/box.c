@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bench.h"
-#include "box.h"
+#include "box_port.h"
 
 #include "config/appliance.h"
 #include "control/loop.h"
@@ -16,136 +16,15 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define LIMIT 8192
-#define HUGE_PAGE (2u << 20)
-#define STRIDE RTE_ALIGN(sizeof(struct rte_mbuf) + TR_PRIV_SIZE + BOX_ROOM + 64, 64)
-
-struct port {
-	const char *name;
-	uint8_t mac[6];
-	struct rte_mbuf **in, *out[LIMIT];
-	uint32_t n_in, n_out;
-};
-
 static struct {
-	struct port port[BOX_PORTS];
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool want_parked, parked;
 	struct engine *engine;
 	struct loop *control;
 	struct arena *arena;
 	struct appliance appliance;
 	struct rte_mempool *pool;
-	uint8_t *packets;
 	const char *error;
 	uint64_t rest; /* clocks of turns that no node's are */
-} box = {
-	.port = {{.name = "wan", .mac = {2, 0, 0, 0, 0, 1}}, {.name = "lan", .mac = {2, 0, 0, 0, 0, 2}}},
-	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.changed = PTHREAD_COND_INITIALIZER,
-};
-
-static _Thread_local bool driver; /* the benchmark's own thread */
-
-static _Noreturn void
-give_up(const char *what)
-{
-	fprintf(stderr, "%s\n", what);
-	exit(1);
-}
-
-/* ---- Ports, instead of the core's ---- */
-
-static void
-park(void)
-{
-	pthread_mutex_lock(&box.lock);
-	while (box.want_parked) {
-		box.parked = true;
-		pthread_cond_broadcast(&box.changed);
-		pthread_cond_wait(&box.changed, &box.lock);
-	}
-	box.parked = false;
-	pthread_mutex_unlock(&box.lock);
-}
-
-uint16_t
-port_rx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n)
-{
-	if (!driver) {
-		park();
-		return 0;
-	}
-	if (n > BOX_BURST)
-		n = BOX_BURST;
-	if (n > p->n_in)
-		n = (uint16_t)p->n_in;
-	memcpy(pkts, p->in, n * sizeof(*pkts));
-	p->in += n;
-	p->n_in -= n;
-	return n;
-}
-
-uint16_t
-port_tx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n)
-{
-	if (!driver) {
-		rte_pktmbuf_free_bulk(pkts, n);
-		return n;
-	}
-	if (p->n_out + n > LIMIT)
-		give_up("a port is full");
-	memcpy(p->out + p->n_out, pkts, n * sizeof(*pkts));
-	p->n_out += n;
-	return n;
-}
-
-struct port *
-port_find(const char *name)
-{
-	for (int i = 0; i < BOX_PORTS; i++)
-		if (strcmp(box.port[i].name, name) == 0)
-			return &box.port[i];
-	return NULL;
-}
-
-void
-port_show(const struct port *p, struct port_info *out)
-{
-	*out = (struct port_info){.name = p->name, .device = "bench", .driver = "bench", .mtu = 1500, .queues = 1, .up = true};
-	memcpy(out->mac, p->mac, 6);
-}
-
-unsigned
-port_each(void (*fn)(void *arg, struct port *p), void *arg)
-{
-	for (int i = 0; i < BOX_PORTS; i++)
-		fn(arg, &box.port[i]);
-	return BOX_PORTS;
-}
-
-bool
-port_csum_offload(const struct port *p)
-{
-	return false;
-}
-
-bool
-ports_open(const struct appliance *a, struct rte_mempool *pool, uint16_t workers, struct diags *d)
-{
-	return true;
-}
-
-void
-ports_close(void)
-{
-}
-
-void
-ports_tick(void)
-{
-}
+} box;
 
 /* ---- Life ---- */
 
@@ -203,42 +82,17 @@ start_engine(const char *plugins, const char *pipeline)
 	loop_run(box.control);
 }
 
-static void
-make_packets(void)
-{
-	box.packets = aligned_alloc(HUGE_PAGE, RTE_ALIGN(STRIDE * BOX_PACKETS, HUGE_PAGE));
-	if (!box.packets)
-		give_up("out of memory");
-	madvise(box.packets, RTE_ALIGN(STRIDE * BOX_PACKETS, HUGE_PAGE), MADV_HUGEPAGE); /* as a pool of DPDK's has */
-	memset(box.packets, 0, STRIDE * BOX_PACKETS);
-	for (uint32_t i = 0; i < BOX_PACKETS; i++) {
-		struct rte_mbuf *m = (struct rte_mbuf *)(box.packets + i * STRIDE);
-		m->buf_addr = (uint8_t *)(m + 1) + TR_PRIV_SIZE;
-		m->buf_len = BOX_ROOM;
-		m->priv_size = TR_PRIV_SIZE;
-		m->pool = box.pool;
-		m->nb_segs = 1;
-	}
-}
-
 void
 box_start(const char *plugins, const char *pipeline, uint32_t max_peers)
 {
 	char why[256] = "";
 
-	driver = true;
-	box.pool = pool_new("bench", 16384, 2176);
+	box.pool = box_ports_start();
 	box.control = loop_new("control", 4096);
-	if (crypto_init() != 0 || rcu_init() != 0 || netmap_init(max_peers, NULL, why, sizeof(why)) != 0 || !box.pool ||
-		!box.control)
+	if (crypto_init() != 0 || rcu_init() != 0 || netmap_init(max_peers, NULL, why, sizeof(why)) != 0 || !box.control)
 		give_up(why[0] ? why : "out of memory");
-	make_packets();
 	start_engine(plugins, pipeline);
-	pthread_mutex_lock(&box.lock);
-	box.want_parked = true;
-	while (!box.parked)
-		pthread_cond_wait(&box.changed, &box.lock);
-	pthread_mutex_unlock(&box.lock);
+	box_ports_park(true);
 }
 
 static void
@@ -250,19 +104,15 @@ closed(void *arg)
 void
 box_stop(void)
 {
-	pthread_mutex_lock(&box.lock);
-	box.want_parked = false;
-	pthread_cond_broadcast(&box.changed);
-	pthread_mutex_unlock(&box.lock);
+	box_ports_park(false);
 	if (engine_close(box.engine, closed, NULL) == 0)
 		loop_run(box.control);
 	engine_free(box.engine);
 	loop_free(box.control);
 	netmap_fini();
 	rcu_fini();
-	pool_free(box.pool);
 	arena_free(box.arena);
-	free(box.packets);
+	box_ports_stop(box.pool);
 }
 
 /* ---- Driving ---- */
@@ -278,43 +128,6 @@ box_turn(void)
 	if (w->t.gt.clocked && work > 0)
 		box.rest += bench_clock() - w->t.gt.stamp;
 	return work;
-}
-
-void
-box_feed(enum box_port port, struct rte_mbuf **pkts, uint32_t n)
-{
-	box.port[port].in = pkts;
-	box.port[port].n_in = n;
-}
-
-uint32_t
-box_sent(enum box_port port, struct rte_mbuf ***pkts)
-{
-	uint32_t n = box.port[port].n_out;
-
-	*pkts = box.port[port].out;
-	box.port[port].n_out = 0;
-	return n;
-}
-
-uint32_t
-box_release(struct rte_mbuf **pkts, uint32_t n)
-{
-	uint32_t ours = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		if ((uint8_t *)pkts[i] >= box.packets && (uint8_t *)pkts[i] < box.packets + STRIDE * BOX_PACKETS)
-			ours++;
-		else
-			rte_pktmbuf_free(pkts[i]);
-	}
-	return ours;
-}
-
-const uint8_t *
-box_mac(enum box_port port)
-{
-	return box.port[port].mac;
 }
 
 static struct slot *
@@ -405,6 +218,7 @@ answer_one(struct port *p, uint32_t *scanned)
 {
 	static struct rte_mbuf *reply[1];
 
+	port_collect(p);
 	for (; *scanned < p->n_out; ++*scanned) {
 		struct rte_mbuf *m = p->out[*scanned];
 		if (!answer_arp(p, m) && !answer_nd(p, m))
@@ -413,6 +227,7 @@ answer_one(struct port *p, uint32_t *scanned)
 		reply[0] = m;
 		p->in = reply;
 		p->n_in = 1;
+		port_supply(p);
 		return true;
 	}
 	return false;
@@ -424,26 +239,54 @@ box_settle(void)
 	uint32_t scanned[BOX_PORTS] = {0};
 
 	for (unsigned idle = 0; idle < 100; idle++) {
+		for (int i = 0; i < BOX_PORTS; i++)
+			port_supply(&box_port[i]);
 		if (box_turn() > 0)
 			idle = 0;
 		for (int i = 0; i < BOX_PORTS; i++)
-			if (box.port[i].n_in == 0 && answer_one(&box.port[i], &scanned[i]))
+			if (box_port[i].n_in == 0 && answer_one(&box_port[i], &scanned[i]))
 				idle = 0;
 	}
+}
+
+static unsigned
+forward_alone(void)
+{
+	struct rte_mbuf *pkts[BOX_BURST];
+	uint16_t n = 0;
+
+	for (int i = 0; i < BOX_PORTS; i++) {
+		n = port_rx(&box_port[i], 0, pkts, BOX_BURST);
+		if (n > 0)
+			port_tx(&box_port[!i], 0, pkts, n);
+	}
+	return n;
+}
+
+/* BOX_PACKETS packets, a burst a turn. */
+static uint64_t
+through(struct rte_mbuf **pkts, enum box_port in, enum box_port out, unsigned (*turn)(void))
+{
+	uint64_t clocks[BOX_PACKETS / BOX_BURST];
+
+	box_feed(in, pkts, BOX_PACKETS);
+	for (uint32_t i = 0; i < BOX_PACKETS / BOX_BURST; i++) {
+		port_supply(&box_port[in]);
+		uint64_t begin = bench_clock();
+		turn();
+		clocks[i] = bench_clock() - begin;
+		if (box_port[in].lying == 0)
+			port_collect(&box_port[out]); /* while nothing lies ready to grow cold */
+	}
+	return bench_median(clocks, BOX_PACKETS / BOX_BURST) * (BOX_PACKETS / BOX_BURST);
 }
 
 uint64_t
 box_through(struct rte_mbuf **pkts, enum box_port in, enum box_port out)
 {
-	uint64_t clocks[BOX_PACKETS / BOX_BURST];
 	struct rte_mbuf **sent;
+	uint64_t clocks = through(pkts, in, out, box_turn);
 
-	box_feed(in, pkts, BOX_PACKETS);
-	for (uint32_t i = 0; i < BOX_PACKETS / BOX_BURST; i++) {
-		uint64_t begin = bench_clock();
-		box_turn();
-		clocks[i] = bench_clock() - begin;
-	}
 	box_settle();
 	uint32_t n = box_sent(out, &sent);
 	n = box_release(sent, n);
@@ -451,7 +294,18 @@ box_through(struct rte_mbuf **pkts, enum box_port in, enum box_port out)
 		fprintf(stderr, "%u of %u packets came out\n", n, BOX_PACKETS);
 		exit(1);
 	}
-	return bench_median(clocks, BOX_PACKETS / BOX_BURST) * (BOX_PACKETS / BOX_BURST);
+	return clocks;
+}
+
+uint64_t
+box_port_alone(struct rte_mbuf **pkts, enum box_port in)
+{
+	struct rte_mbuf **sent;
+	uint64_t clocks = through(pkts, in, !in, forward_alone);
+
+	uint32_t n = box_sent(!in, &sent);
+	box_release(sent, n);
+	return clocks;
 }
 
 #define NODES 32
@@ -502,36 +356,6 @@ box_nodes(struct rte_mbuf **pkts, enum box_port in, enum box_port out, void (*pr
 	printf("  %-20s %8.1f\n", "sum", sum);
 }
 
-uint64_t
-box_port_alone(struct rte_mbuf **pkts)
-{
-	uint64_t clocks[BOX_PACKETS / BOX_BURST];
-	struct rte_mbuf *burst[BOX_BURST], **sent;
-
-	box_feed(BOX_WAN, pkts, BOX_PACKETS);
-	for (uint32_t i = 0; i < BOX_PACKETS / BOX_BURST; i++) {
-		uint64_t begin = bench_clock();
-		uint16_t n = port_rx(&box.port[BOX_WAN], 0, burst, BOX_BURST);
-		port_tx(&box.port[BOX_LAN], 0, burst, n);
-		clocks[i] = bench_clock() - begin;
-	}
-	box_sent(BOX_LAN, &sent);
-	return bench_median(clocks, BOX_PACKETS / BOX_BURST) * (BOX_PACKETS / BOX_BURST);
-}
-
-struct rte_mbuf *
-box_packet(uint32_t i)
-{
-	struct rte_mbuf *m = (struct rte_mbuf *)(box.packets + i * STRIDE);
-
-	m->data_off = (uint16_t)(TR_HEADROOM + i % 61);
-	m->data_len = 0;
-	m->pkt_len = 0;
-	m->ol_flags = 0;
-	rte_mbuf_refcnt_set(m, 2); /* whoever frees it only counts down */
-	return m;
-}
-
 uint8_t *
 box_udp(struct rte_mbuf *m, enum box_port port, const struct tr_addr *from, uint16_t from_port,
 	const struct tr_addr *dst, uint16_t dst_port, uint16_t len)
@@ -540,7 +364,7 @@ box_udp(struct rte_mbuf *m, enum box_port port, const struct tr_addr *from, uint
 	const uint16_t ip_len = four ? 20 : 40, total = (uint16_t)(ip_len + 8 + len);
 	uint8_t *p = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(14 + total)), *ip = p + 14;
 
-	memcpy(p, box.port[port].mac, 6);
+	memcpy(p, box_port[port].mac, 6);
 	memcpy(p + 6, "\x02\xff\0\0\0\1", 6);
 	p[12] = four ? 0x08 : 0x86;
 	p[13] = four ? 0x00 : 0xdd;

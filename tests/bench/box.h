@@ -5,11 +5,12 @@
  * benchmark makes the worker's turns itself, on its own pinned core, in the pauses between reference runs.
  *
  * Ports are "wan" and "lan". What a figure includes: everything from port_rx() to port_tx(), the loop around it, and
- * the clock, but no driver.
+ * the clock; a driver only with --port memif (box_port.c).
  */
 #pragma once
 
 #include <rte_mbuf.h>
+#include <stdbool.h>
 #include <tailrace/udp.h>
 
 #define BOX_BURST 32
@@ -17,6 +18,10 @@
 #define BOX_ROOM 2304
 
 enum box_port { BOX_WAN, BOX_LAN, BOX_PORTS };
+
+/* Takes `--port memif` (or none) out of the arguments, before box_start(). True: memif. */
+bool box_option(int *argc, char **argv);
+const char *box_port_kind(void); /* in words */
 
 /* Plugins are looked for in `plugins` (a build's plugins folder). Ends the process with a message when anything fails. */
 void box_start(const char *plugins, const char *pipeline, uint32_t max_peers);
@@ -40,7 +45,7 @@ uint64_t box_through(struct rte_mbuf **pkts, enum box_port in, enum box_port out
 /* The same, BOX_RUNS times, and where the clocks went: a line per node, lower quartiles per packet. prepare() makes them. */
 #define BOX_RUNS 61
 void box_nodes(struct rte_mbuf **pkts, enum box_port in, enum box_port out, void (*prepare)(void *arg), void *arg);
-uint64_t box_port_alone(struct rte_mbuf **pkts); /* the same with nothing between the ports */
+uint64_t box_port_alone(struct rte_mbuf **pkts, enum box_port in); /* box_through() with nothing between the ports */
 const uint8_t *box_mac(enum box_port port);
 /* A peer's id, its state block of this type, and a receiver index that leads to it: to give it a session by hand. */
 uint32_t box_peer(const char *instance, const uint8_t public_key[32]);

@@ -2,7 +2,8 @@
 /*
  * The whole gateway, from port to port, against the raw AEAD engine: lan -> route -> wireguard -> path -> wan and back, with the same keys,
  * buffers and lengths on both sides. 1,000 peers with counters of their own (of the 101,000 that there are), chosen at random
- * for every packet; 4,096 unaligned packets; bursts of 32.
+ * for every packet; 4,096 unaligned packets; bursts of 32. --port memif: the gateway is the zero-copy client of two memifs,
+ * whose 4,096 buffers lie as the driver has them; the AEAD alone still works on packets as before.
  */
 #include "bench.h"
 #include "box.h"
@@ -416,6 +417,27 @@ many_peers(const struct load *base, bool open, uint32_t size)
 
 static const uint32_t sizes[] = {64, 512, 1420};
 
+/* What every figure of the gateway includes of a driver's: a worker that only passes on what comes in. */
+static void
+port_alone(const struct load *base)
+{
+	static struct rte_mbuf *pkts[BOX_PACKETS];
+	uint64_t clocks[BOX_RUNS];
+	char figure[32];
+
+	for (unsigned s = 0; s < 3; s++) {
+		struct load l = *base;
+		l.size = sizes[s];
+		snprintf(figure, sizeof(figure), "empty forward %u B", sizes[s]);
+		for (unsigned r = 0; bench_wanted(figure) && r < BOX_RUNS; r++) {
+			prepare_plain(&l, pkts);
+			clocks[r] = box_port_alone(pkts, BOX_LAN);
+		}
+		if (bench_wanted(figure))
+			bench_value(figure, (double)bench_median(clocks, BOX_RUNS) / BOX_PACKETS, "clocks", NULL);
+	}
+}
+
 /* What is not the AEAD's: above the engine that the gateway uses, and above ipsec-mb, which other gateways would. */
 static void
 above(const struct load *base, const char *engine)
@@ -445,8 +467,12 @@ main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "--preflight") == 0)
 		return plugin_preflight_main();
+	const bool memif = box_option(&argc, argv);
 	start(PLUGINS); /* before the pinning, which threads inherit */
-	bench_init("gateway", argc, argv);
+	bench_init(memif ? "gateway-memif" : "gateway", argc, argv);
+	bench_note(box_port_kind());
+	if (memif && !bench_by_node())
+		port_alone(&l);
 	above(&l, NULL);
 	if (!bench_by_node())
 		above(&l, "ipsec-mb");

@@ -123,7 +123,7 @@ alone(void *arg, uint64_t ops)
 
 	for (; ops > 0; ops -= BOX_PACKETS) {
 		prepare(arg);
-		clocks += box_port_alone(pkts);
+		clocks += box_port_alone(pkts, ((const struct kind *)arg)->in);
 	}
 	return clocks;
 }
@@ -143,8 +143,10 @@ main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "--preflight") == 0)
 		return plugin_preflight_main();
+	const bool memif = box_option(&argc, argv);
 	box_start(PLUGINS, pipeline_text(), 1000); /* before the pinning, which threads inherit */
-	bench_init("services", argc, argv);
+	bench_init(memif ? "services-memif" : "services", argc, argv);
+	bench_note(box_port_kind());
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
 		if (!bench_wanted(kinds[i].figure))
 			continue;

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Ports instead of the core's: arrays, which cost nothing; or memifs of which the gateway is the zero-copy client, and this
+ * same process the copying server. A server's work is never between two readings of the clock, but packets come as they
+ * do from elsewhere: not fresh in the nearest cache, because it sends a ring full of them before the first is taken.
+ */
+#include "box_port.h"
+
+#include "bench.h"
+#include "control/rcu.h"
+#include "port/port.h"
+#include "sdk/pool.h"
+
+#include <fcntl.h>
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_ether.h>
+#include <rte_memory.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define HUGE_PAGE (2u << 20)
+#define STRIDE RTE_ALIGN(sizeof(struct rte_mbuf) + TR_PRIV_SIZE + BOX_ROOM + 64, 64)
+#define RING_LOG 11 /* a ring each way: 4,096 buffers are on their way round, as with the other ports */
+#define RING (1u << RING_LOG)
+#define AT_ONCE (RING - BOX_BURST) /* up to a burst of a ring's slots may have no buffer yet */
+#define TX_TRIES 32
+#define MEMORY_MB 192
+
+struct port box_port[BOX_PORTS] = {{.name = "wan", .mac = {2, 0, 0, 0, 0, 1}}, {.name = "lan", .mac = {2, 0, 0, 0, 0, 2}}};
+
+static struct {
+	bool memif;
+	const char *pages;
+	struct rte_mempool *far; /* of the memifs' servers */
+	uint8_t *packets;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool want_parked, parked;
+} box = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static _Thread_local bool driver; /* the benchmark's own thread */
+
+_Noreturn void
+give_up(const char *what)
+{
+	fprintf(stderr, "%s\n", what);
+	exit(1);
+}
+
+bool
+box_option(int *argc, char **argv)
+{
+	for (int i = 1; i + 1 < *argc; i++) {
+		if (strcmp(argv[i], "--port") != 0)
+			continue;
+		box.memif = strcmp(argv[i + 1], "memif") == 0;
+		if (!box.memif && strcmp(argv[i + 1], "none") != 0)
+			give_up("--port memif, or none: ports that cost nothing");
+		memmove(&argv[i], &argv[i + 2], (size_t)(*argc - i - 1) * sizeof(*argv));
+		*argc -= 2;
+	}
+	return box.memif;
+}
+
+const char *
+box_port_kind(void)
+{
+	static char text[96];
+
+	if (!box.memif)
+		return "ports that cost nothing";
+	snprintf(text, sizeof(text), "memif, zero-copy client, rings of %u, %s", RING, box.pages);
+	return text;
+}
+
+/* ---- The core's calls ---- */
+
+static void
+park(void)
+{
+	pthread_mutex_lock(&box.lock);
+	while (box.want_parked) {
+		box.parked = true;
+		pthread_cond_broadcast(&box.changed);
+		pthread_cond_wait(&box.changed, &box.lock);
+	}
+	box.parked = false;
+	pthread_mutex_unlock(&box.lock);
+}
+
+void
+box_ports_park(bool want)
+{
+	pthread_mutex_lock(&box.lock);
+	box.want_parked = want;
+	pthread_cond_broadcast(&box.changed);
+	while (want && !box.parked)
+		pthread_cond_wait(&box.changed, &box.lock);
+	pthread_mutex_unlock(&box.lock);
+}
+
+uint16_t
+port_rx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n)
+{
+	if (!driver) {
+		park();
+		return 0;
+	}
+	if (n > BOX_BURST)
+		n = BOX_BURST;
+	if (box.memif) {
+		n = rte_eth_rx_burst(p->near, 0, pkts, n);
+		p->lying -= n;
+		return n;
+	}
+	if (n > p->n_in)
+		n = (uint16_t)p->n_in;
+	memcpy(pkts, p->in, n * sizeof(*pkts));
+	p->in += n;
+	p->n_in -= n;
+	return n;
+}
+
+uint16_t
+port_tx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n)
+{
+	if (!driver) {
+		rte_pktmbuf_free_bulk(pkts, n);
+		return n;
+	}
+	if (box.memif) {
+		uint16_t sent = 0;
+		for (unsigned try = 0; sent < n && try < TX_TRIES; try++)
+			sent = (uint16_t)(sent + rte_eth_tx_burst(p->near, 0, pkts + sent, (uint16_t)(n - sent)));
+		return sent;
+	}
+	if (p->n_out + n > BOX_LIMIT)
+		give_up("a port is full");
+	memcpy(p->out + p->n_out, pkts, n * sizeof(*pkts));
+	p->n_out += n;
+	return n;
+}
+
+struct port *
+port_find(const char *name)
+{
+	for (int i = 0; i < BOX_PORTS; i++)
+		if (strcmp(box_port[i].name, name) == 0)
+			return &box_port[i];
+	return NULL;
+}
+
+void
+port_show(const struct port *p, struct port_info *out)
+{
+	*out = (struct port_info){.name = p->name, .device = "bench", .driver = "bench", .mtu = 1500, .queues = 1, .up = true};
+	memcpy(out->mac, p->mac, 6);
+}
+
+unsigned
+port_each(void (*fn)(void *arg, struct port *p), void *arg)
+{
+	for (int i = 0; i < BOX_PORTS; i++)
+		fn(arg, &box_port[i]);
+	return BOX_PORTS;
+}
+
+bool
+port_csum_offload(const struct port *p)
+{
+	return false;
+}
+
+bool
+ports_open(const struct appliance *a, struct rte_mempool *pool, uint16_t workers, struct diags *d)
+{
+	return true;
+}
+
+void
+ports_close(void)
+{
+}
+
+void
+ports_tick(void)
+{
+}
+
+/* ---- memif ---- */
+
+static bool
+hugepages_free(void)
+{
+	unsigned long n = 0;
+	FILE *f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
+
+	if (f && fscanf(f, "%lu", &n) != 1)
+		n = 0;
+	if (f)
+		fclose(f);
+	return n * 2 >= MEMORY_MB;
+}
+
+/* The EAL pins the thread that starts it; the engine's threads are not to inherit that. */
+static void
+eal_start(void)
+{
+	static char prefix[48], mb[8], lcores[24];
+	const bool huge = hugepages_free();
+	char *argv[] = {"bench", lcores, "--no-pci", "--no-telemetry", "--log-level=1", "--single-file-segments", prefix, "-m", mb,
+		huge ? "--in-memory" : "--no-huge", "--no-shconf", NULL};
+	cpu_set_t set;
+	int cpu = 0;
+
+	sched_getaffinity(0, sizeof(set), &set);
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	snprintf(lcores, sizeof(lcores), "--lcores=0@%d", cpu);
+	snprintf(prefix, sizeof(prefix), "--file-prefix=tailrace-bench-%d", (int)getpid());
+	snprintf(mb, sizeof(mb), "%d", MEMORY_MB);
+	if (rte_eal_init(sizeof(argv) / sizeof(*argv) - 1, argv) < 0) {
+		fprintf(stderr, "no EAL here\n");
+		exit(77);
+	}
+	sched_setaffinity(0, sizeof(set), &set);
+	box.pages = huge ? "hugepages" : "ordinary pages";
+}
+
+/*
+ * A zero-copy client shares the EAL's memory by the EAL's own file descriptors, and the driver of 22.11 closes them when
+ * it has connected: the next client has none. So they are kept, and put back under their numbers.
+ */
+static struct {
+	int fd, copy;
+} memory[8];
+static unsigned n_memory;
+
+static int
+keep_memory(const struct rte_memseg_list *list, const struct rte_memseg *s, void *arg)
+{
+	const int fd = rte_memseg_get_fd(s);
+
+	for (unsigned i = 0; i < n_memory; i++)
+		if (memory[i].fd == fd)
+			return 0;
+	if (fd < 0 || n_memory == RTE_DIM(memory))
+		return -1;
+	memory[n_memory].fd = fd;
+	memory[n_memory++].copy = dup(fd);
+	return 0;
+}
+
+static void
+restore_memory(void)
+{
+	for (unsigned i = 0; i < n_memory; i++)
+		if (fcntl(memory[i].fd, F_GETFD) < 0 && dup2(memory[i].copy, memory[i].fd) < 0)
+			give_up("cannot share memory twice");
+}
+
+static uint16_t
+open_memif(const char *dir, int id, bool server, struct rte_mempool *pool)
+{
+	char name[32], args[160];
+	struct rte_eth_conf conf = {0};
+	uint16_t port;
+
+	snprintf(name, sizeof(name), "net_memif_%s%d", server ? "far" : "near", id);
+	snprintf(args, sizeof(args), "role=%s,id=%d,socket=%s/%d,socket-abstract=no,rsize=%d%s", server ? "server" : "client", id, dir,
+		id, RING_LOG, server ? "" : ",zero-copy=yes");
+	if (rte_eth_dev_get_port_by_name(name, &port) == 0 || rte_eal_hotplug_add("vdev", name, args) != 0 ||
+		rte_eth_dev_get_port_by_name(name, &port) != 0 || rte_eth_dev_configure(port, 1, 1, &conf) != 0 ||
+		rte_eth_rx_queue_setup(port, 0, RING, SOCKET_ID_ANY, NULL, pool) != 0 ||
+		rte_eth_tx_queue_setup(port, 0, RING, SOCKET_ID_ANY, NULL) != 0 || rte_eth_dev_start(port) != 0) {
+		fprintf(stderr, "memif does not work here\n");
+		exit(77);
+	}
+	return port;
+}
+
+static void
+wait_for_link(uint16_t port)
+{
+	struct rte_eth_link link = {0};
+
+	for (unsigned i = 0; i < 1000; i++) {
+		if (rte_eth_link_get_nowait(port, &link) == 0 && link.link_status)
+			return;
+		usleep(10000);
+	}
+	give_up("the two ends of a memif do not find each other");
+}
+
+static struct rte_mempool *
+memif_start(void)
+{
+	char dir[] = "/tmp/tailrace-memif-XXXXXX", path[64];
+
+	eal_start();
+	struct rte_mempool *pool = rte_pktmbuf_pool_create("near", 16384, 256, TR_PRIV_SIZE, BOX_ROOM, SOCKET_ID_ANY);
+	box.far = rte_pktmbuf_pool_create("far", 16384, 256, 0, BOX_ROOM, SOCKET_ID_ANY);
+	if (!pool || !box.far || !mkdtemp(dir))
+		give_up("no memory for packets");
+	if (rte_memseg_walk(keep_memory, NULL) != 0)
+		give_up("memory that cannot be shared");
+	for (int i = 0; i < BOX_PORTS; i++) {
+		box_port[i].far = open_memif(dir, i, true, box.far);
+		box_port[i].near = open_memif(dir, i, false, pool);
+		wait_for_link(box_port[i].near);
+		wait_for_link(box_port[i].far);
+		snprintf(path, sizeof(path), "%s/%d", dir, i);
+		unlink(path);
+		restore_memory();
+	}
+	rmdir(dir);
+	return pool;
+}
+
+void
+port_supply(struct port *p)
+{
+	if (!box.memif || p->lying > 0)
+		return;
+	uint32_t n = p->n_in < AT_ONCE ? p->n_in : AT_ONCE;
+	while (n > 0) {
+		uint16_t sent = rte_eth_tx_burst(p->far, 0, p->in, (uint16_t)RTE_MIN(n, (uint32_t)BOX_BURST));
+		if (sent == 0)
+			break;
+		p->in += sent;
+		p->n_in -= sent;
+		p->lying += sent;
+		n -= sent;
+	}
+}
+
+void
+port_collect(struct port *p)
+{
+	while (box.memif && p->n_out + BOX_BURST <= BOX_LIMIT) {
+		uint16_t n = rte_eth_rx_burst(p->far, 0, p->out + p->n_out, BOX_BURST);
+		if (n == 0)
+			break;
+		p->n_out += n;
+	}
+}
+
+/* ---- Packets ---- */
+
+static void
+make_packets(struct rte_mempool *pool)
+{
+	box.packets = aligned_alloc(HUGE_PAGE, RTE_ALIGN(STRIDE * BOX_PACKETS, HUGE_PAGE));
+	if (!box.packets)
+		give_up("out of memory");
+	madvise(box.packets, RTE_ALIGN(STRIDE * BOX_PACKETS, HUGE_PAGE), MADV_HUGEPAGE); /* as a pool of DPDK's has */
+	memset(box.packets, 0, STRIDE * BOX_PACKETS);
+	for (uint32_t i = 0; i < BOX_PACKETS; i++) {
+		struct rte_mbuf *m = (struct rte_mbuf *)(box.packets + i * STRIDE);
+		m->buf_addr = (uint8_t *)(m + 1) + TR_PRIV_SIZE;
+		m->buf_len = BOX_ROOM;
+		m->priv_size = TR_PRIV_SIZE;
+		m->pool = pool;
+		m->nb_segs = 1;
+	}
+}
+
+struct rte_mempool *
+box_ports_start(void)
+{
+	driver = true;
+	struct rte_mempool *pool = box.memif ? memif_start() : pool_new("bench", 16384, 2176);
+	if (!pool)
+		give_up("out of memory");
+	make_packets(pool);
+	return pool;
+}
+
+void
+box_ports_stop(struct rte_mempool *pool)
+{
+	free(box.packets);
+	if (!box.memif)
+		pool_free(pool);
+	else
+		rte_eal_cleanup();
+}
+
+struct rte_mbuf *
+box_packet(uint32_t i)
+{
+	struct rte_mbuf *m = (struct rte_mbuf *)(box.packets + i * STRIDE);
+
+	m->data_off = (uint16_t)(TR_HEADROOM + i % 61);
+	m->data_len = 0;
+	m->pkt_len = 0;
+	m->ol_flags = 0;
+	rte_mbuf_refcnt_set(m, 2); /* whoever frees it only counts down */
+	return m;
+}
+
+const uint8_t *
+box_mac(enum box_port port)
+{
+	return box_port[port].mac;
+}
+
+void
+box_feed(enum box_port port, struct rte_mbuf **pkts, uint32_t n)
+{
+	struct port *p = &box_port[port];
+
+	p->in = pkts;
+	p->n_in = n;
+	port_supply(p);
+}
+
+uint32_t
+box_sent(enum box_port port, struct rte_mbuf ***pkts)
+{
+	struct port *p = &box_port[port];
+
+	port_collect(p);
+	uint32_t n = p->n_out;
+	*pkts = p->out;
+	p->n_out = 0;
+	return n;
+}
+
+/* Through a memif come copies; what the gateway itself says there is ARP and ND. */
+static bool
+is_ours(const struct rte_mbuf *m)
+{
+	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
+
+	if (!box.memif)
+		return (const uint8_t *)m >= box.packets && (const uint8_t *)m < box.packets + STRIDE * BOX_PACKETS;
+	return p[12] == 0x08 ? p[13] == 0x00 : p[20] == IPPROTO_UDP;
+}
+
+uint32_t
+box_release(struct rte_mbuf **pkts, uint32_t n)
+{
+	uint32_t ours = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const bool one = is_ours(pkts[i]);
+		ours += one;
+		if (!one || box.memif)
+			rte_pktmbuf_free(pkts[i]);
+	}
+	return ours;
+}
