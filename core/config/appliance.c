@@ -79,6 +79,8 @@ static const struct tr_option sockets[] = {
 		.doc = "directory of the sockets that `wg` talks to"},
 	{.key = "group", .type = TR_OPT_STRING, .def = "tailrace", AT(a.group),
 		.doc = "group that may use the management socket"},
+	{.key = "metrics", .type = TR_OPT_STRING, AT(a.metrics),
+		.doc = "where Prometheus asks: `127.0.0.1:9586`, `[::1]:9586`, or the path of a UNIX socket; absent: nowhere"},
 	{0},
 };
 
@@ -121,7 +123,7 @@ static const char *const section_names[] = {"ports", "workers", "memory", "limit
 
 const char *const appliance_keys[] = {"ports", "workers", "memory", "limits", "plugins", "sockets", "log", "state",
 	"pipeline", "user", "eal", "lcores", "poll", "jobs", "services", "hugepages", "mb", "packets", "packet_size", "directories",
-	"run", "uapi", "group", "level", "device", "queues", "descriptors", "take", NULL};
+	"run", "uapi", "group", "metrics", "level", "device", "queues", "descriptors", "take", NULL};
 
 static const char *const pipeline_keys[] = {"instances", "links", "netmap", "class", "address", "gateway", "mtu", "listen",
 	"routes", "domain", "names", "peers", "private_key", "public_key", "allowed_ips", "endpoint", NULL};
@@ -190,6 +192,14 @@ take_lcores(const struct tr_list *l, const struct cfg_node *where, struct applia
 		a->lcore[a->n_lcores++] = last_cpu();
 }
 
+static void
+check_metrics(const struct cfg_node *where, const char *text, struct diags *d)
+{
+	struct tr_sockaddr at;
+	if (text != NULL && text[0] != '/' && !parse_sockaddr(text, &at, 0))
+		diag_at(d, DIAG_ERROR, where, "`metrics`: expected ADDRESS:PORT or an absolute path, not `%.60s`", text);
+}
+
 /* A path relative to the file, in the arena. */
 static const char *
 beside(struct arena *arena, const char *file, const char *path)
@@ -232,6 +242,7 @@ take(struct arena *arena, const struct cfg_node *root, struct appliance *out, st
 	parse_ports(&c, cfg_get(root, "ports"), &p.a);
 	const struct cfg_node *where = cfg_get(cfg_get(root, "workers"), "lcores");
 	take_lcores(&p.lcores, where, &p.a, d);
+	check_metrics(cfg_get(cfg_get(root, "sockets"), "metrics"), p.a.metrics, d);
 	p.a.busy = p.poll == 1;
 	p.a.log_level = p.log;
 	if (d->errors != before)

@@ -35,6 +35,7 @@ struct appliance {
 	const char *run_dir;        /* sockets.run: /run/tailrace; management socket is RUN/tailrace.sock */
 	const char *uapi_dir;       /* sockets.uapi: /run/wireguard */
 	const char *group;          /* sockets.group: of the management socket; "tailrace" */
+	const char *metrics;        /* sockets.metrics: where Prometheus asks; NULL: nowhere */
 	const char *state_dir;      /* state: /var/lib/tailrace */
 	const char *pipeline;       /* pipeline.yaml's path; relative to this file */
 	const char *user;           /* whom a root daemon becomes; NULL: nobody else */

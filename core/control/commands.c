@@ -3,6 +3,7 @@
 
 #include "../netmap/store.h"
 #include "../port/port.h"
+#include "log.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -366,6 +367,18 @@ command_names(void *arg, struct request *r, int argc, char *const *argv)
 
 /* ---- Life ---- */
 
+static void
+start_exporter(struct commands *c)
+{
+	const struct appliance *a = c->on.appliance;
+	char why[256];
+	if (!a->metrics)
+		return;
+	c->exporter = exporter_new(c->on.loop, a->metrics, a->group, metrics_render, c, why, sizeof(why));
+	if (!c->exporter)
+		log_warning("metrics", "%s", why);
+}
+
 struct commands *
 commands_new(const struct commands_config *config)
 {
@@ -398,6 +411,7 @@ commands_new(const struct commands_config *config)
 	};
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
 		management_add(c->on.management, &commands[i]);
+	start_exporter(c);
 	return c;
 }
 
@@ -416,6 +430,7 @@ commands_free(struct commands *c)
 	apply_free(c);
 	peer_walks_free(c);
 	top_free(c);
+	exporter_free(c->exporter);
 	if (c->tick)
 		loop_watch_close(c->tick);
 	series_free(c->series);

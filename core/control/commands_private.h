@@ -2,6 +2,7 @@
 /* Shared by the files of the commands only. */
 #pragma once
 
+#include "../telemetry/exporter.h"
 #include "../telemetry/series.h"
 #include "commands.h"
 
@@ -22,6 +23,7 @@ struct commands {
 	struct top *top;             /* what the last `top` saw */
 	struct peer_walk *walks;     /* under way */
 	struct health *health;
+	struct exporter *exporter;   /* NULL: none */
 };
 
 uint64_t commands_now(void); /* ns, monotonic */
@@ -49,6 +51,8 @@ void peer_walks_free(struct commands *c); /* done() is called for those under wa
 /* Seconds since the peer's last session began, and whether it is a live one; -1: never. */
 double peer_session_age(const struct tr_peer *p, struct tr_endpoint *in_use);
 bool parse_number(const char *s, unsigned min, unsigned max, unsigned *out);
+/* Bytes so far; false: its class does not count them. */
+bool peer_traffic(const struct tr_instance *i, uint32_t peer, uint64_t *rx, uint64_t *tx);
 #define PEER_SESSION_MAX 180.0 /* s: no session is older (the protocol's reject-after time) */
 
 /* health.c */
@@ -62,6 +66,7 @@ typedef void health_say(void *arg, bool problem, const char *what, const char *f
 void health_tell(const struct health *h, health_say *say, void *arg);
 
 command_fn command_status, command_peers, command_trace, command_apply, command_reload, command_top;
+void metrics_render(void *commands, struct scrape *s);
 void apply_free(struct commands *c);
 void trace_free(struct commands *c);
 void top_free(struct commands *c);

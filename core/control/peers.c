@@ -114,6 +114,46 @@ peer_session_age(const struct tr_peer *p, struct tr_endpoint *in_use)
 	return age < 0 ? 0 : age;
 }
 
+/* ---- What a class says of a peer ---- */
+
+struct traffic {
+	uint64_t rx, tx;
+};
+
+static void
+take_uint(struct tr_show *s, const char *key, uint64_t value)
+{
+	struct traffic *t = s->ctx;
+	if (strcmp(key, "rx_bytes") == 0)
+		t->rx = value;
+	else if (strcmp(key, "tx_bytes") == 0)
+		t->tx = value;
+}
+
+static void __attribute__((format(printf, 2, 3))) take_error(struct tr_show *s, const char *format, ...)
+{
+}
+
+/* Of any class of peers that has the command `traffic NUMBER`, which shows rx_bytes and tx_bytes. */
+bool
+peer_traffic(const struct tr_instance *i, uint32_t peer, uint64_t *rx, uint64_t *tx)
+{
+	const struct tr_command *o = i->class_->commands;
+	while (o && o->name && strcmp(o->name, "traffic") != 0)
+		o++;
+	if (!o || !o->name)
+		return false;
+	struct traffic t = {0, 0};
+	struct tr_show s = {.ctx = &t, .uint = take_uint, .error = take_error};
+	char number[16], *argv[] = {number};
+	snprintf(number, sizeof(number), "%u", peer);
+	if (o->run(i->self, 1, argv, &s) != 0)
+		return false;
+	*rx = t.rx;
+	*tx = t.tx;
+	return true;
+}
+
 /* ---- The command ---- */
 
 struct peers_request {
