@@ -1,14 +1,32 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Networks with NATs, described by files in tests/lab/topologies. Source it after lib.sh and lab_begin, then:
 #
-#   lab_topology NAME       # makes the namespaces net, server, and those of the file's NATs and hosts
+#   lab_topology NAME       # makes the namespaces net, server, and those of the file's NATs and hosts; NAME or a file
+#   lab_gateways NAME HOST… # a file of the same topology in which these hosts are gateways (`port: true`)
+#   lab_interface HOST      # a gateway's options of class interface: its place on the wire
 #   lab_stun_server         # coturn on both addresses of the server, for RFC 5780
 #   lab_classify NAME       # what an independent client finds of each host, beside what the file says; 1 if they differ
 #   lab_new_address NAT A/N # the provider gives the NAT another address: all mappings are gone
 #
 # Sets LAB_ADDRESS4, LAB_ADDRESS6 (with prefix length) and LAB_GATEWAY4, LAB_GATEWAY6 by host or NAT.
 
-lab_topology_file() { echo "$LAB_ROOT/tests/lab/topologies/$1.yaml"; }
+lab_topology_file() { case $1 in */*) echo "$1" ;; *) echo "$LAB_ROOT/tests/lab/topologies/$1.yaml" ;; esac; }
+
+lab_gateways() {
+	/usr/bin/python3 -c '
+import sys, yaml
+tree = yaml.safe_load(open(sys.argv[1]))
+for host in sys.argv[3:]:
+    tree["hosts"][host]["port"] = True
+yaml.safe_dump(tree, open(sys.argv[2], "w"), sort_keys=False)' "$(lab_topology_file "$1")" "$LAB_DIR/$1.yaml" "${@:2}"
+	echo "$LAB_DIR/$1.yaml"
+}
+
+lab_interface() {
+	local both="${LAB_ADDRESS4[$1]:+\"${LAB_ADDRESS4[$1]}\", }${LAB_ADDRESS6[$1]:+\"${LAB_ADDRESS6[$1]}\"}"
+	local via="${LAB_GATEWAY4[$1]:+\"${LAB_GATEWAY4[$1]}\", }${LAB_GATEWAY6[$1]:+\"${LAB_GATEWAY6[$1]}\"}"
+	echo "address: [${both%, }], gateway: [${via%, }]"
+}
 
 # Hosts that can be asked for something: those whose address is the kernel's.
 lab_hosts() { "$LAB_ROOT/tests/lab/topology" classes "$(lab_topology_file "$1")" | cut -d' ' -f1; }

@@ -13,7 +13,7 @@
 #define DISCO_TXID 12
 #define DISCO_HEAD 62                         /* magic, key, nonce */
 #define DISCO_PAYLOAD (DISCO_HEAD + 16)       /* where the payload lies: behind the tag */
-#define DISCO_ADDRESSES 32                    /* what is taken of a call-me-maybe, and sent in one */
+#define DISCO_ADDRESSES 96                    /* what is taken of a call-me-maybe, and sent in one */
 #define DISCO_PING_SIZE (DISCO_PAYLOAD + 46)  /* datagrams that we send */
 #define DISCO_PONG_SIZE (DISCO_PAYLOAD + 32)
 #define DISCO_MAX (DISCO_PAYLOAD + 2 + 18 * DISCO_ADDRESSES)

@@ -2,6 +2,7 @@
 /* The STUN server: a request becomes its own answer, in place, on the worker that received it. */
 #include "limit.h"
 #include "message.h"
+#include "stun_client.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -201,6 +202,6 @@ static const struct tr_class stun_class = {
 	.show = stun_show,
 };
 
-static const struct tr_class *const classes[] = {&stun_class, NULL};
+static const struct tr_class *const classes[] = {&stun_class, &stun_client_class, NULL};
 
-TR_PLUGIN(.name = "stun", .version = TR_VERSION, .summary = "STUN server (RFC 8489) on the fast path", .classes = classes);
+TR_PLUGIN(.name = "stun", .version = TR_VERSION, .summary = "STUN (RFC 8489): a server on the fast path, and a client", .classes = classes);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* STUN messages (RFC 8489): what a client needs of them. No state, no I/O. */
+#pragma once
+
+#include "crc32.h"
+
+#include <tailrace/types.h>
+
+#define BINDING_TXID 12
+#define BINDING_SIZE 40 /* bytes of a request */
+
+struct binding {
+	uint8_t txid[BINDING_TXID];
+	uint16_t error;            /* 300..699; 0: a success */
+	struct tr_sockaddr mapped; /* family 0: the answer says none */
+	struct tr_sockaddr other;  /* the server's other address and port (RFC 5780); family 0: it has none */
+};
+
+/* A request that public servers and derper answer alike: the latter wants Tailscale's SOFTWARE and a FINGERPRINT. */
+void binding_request(uint8_t msg[BINDING_SIZE], const struct crc32 *crc, const uint8_t txid[BINDING_TXID]);
+
+/* An answer. False: it is none, it is damaged, or it holds what a client must understand and doesn't. */
+bool binding_parse(struct binding *b, const struct crc32 *crc, const void *data, size_t len);
+
+/* Is this a request with that transaction id? One that has come back to its sender. */
+bool binding_is_request(const void *data, size_t len, const uint8_t txid[BINDING_TXID]);

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The client against servers and NATs that the test plays, over minutes of simulated time. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "binding.h"
+
+#include <rte_ip.h>
+#include <rte_udp.h>
+#include <tailrace/fakehost.h>
+
+#define MS UINT64_C(1000000)
+#define SECOND (1000 * MS)
+
+extern const struct tr_plugin tr_plugin;
+
+enum nat { OPEN, EIM, ADM, APDM };
+
+/* The network: what NAT we stand behind, and which servers are there. */
+static struct {
+	enum nat nat;
+	bool silent, other, hairpin;
+	uint8_t outside; /* last byte of our outside address */
+	uint64_t delay;
+	unsigned requests;
+	uint8_t txid[BINDING_TXID]; /* of the last request */
+} net;
+
+static const uint8_t self4[4] = {192, 168, 1, 7};
+
+static void
+deliver(struct fh *h, const uint8_t source[4], uint16_t port, const void *payload, size_t len)
+{
+	uint8_t packet[256] = {0};
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)packet;
+	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(packet + 20);
+	*ip = (struct rte_ipv4_hdr){.version_ihl = 0x45, .total_length = rte_cpu_to_be_16(28 + len), .time_to_live = 64,
+		.next_proto_id = 17};
+	memcpy(&ip->src_addr, source, 4);
+	memcpy(&ip->dst_addr, self4, 4);
+	ip->hdr_checksum = rte_ipv4_cksum(ip);
+	*udp = (struct rte_udp_hdr){.src_port = rte_cpu_to_be_16(port), .dst_port = rte_cpu_to_be_16(51820),
+		.dgram_len = rte_cpu_to_be_16(8 + len)};
+	memcpy(packet + 28, payload, len);
+	fh_send(h, "in", packet, 28 + len);
+}
+
+static uint16_t
+outside_port(const struct tr_endpoint *to)
+{
+	if (net.nat == OPEN)
+		return 51820;
+	return (uint16_t)(2000 + (net.nat >= ADM ? to->remote[3] * 10 : 0) + (net.nat == APDM ? to->remote_port : 0));
+}
+
+static size_t
+put_attribute(uint8_t *p, uint16_t type, const uint8_t ip[4], uint16_t port)
+{
+	memcpy(p, (uint8_t[]){(uint8_t)(type >> 8), (uint8_t)type, 0, 8, 0, 1, (uint8_t)(port >> 8), (uint8_t)port}, 8);
+	memcpy(p + 8, ip, 4);
+	return 12;
+}
+
+static void
+answer(struct fh *h, const struct tr_endpoint *to, const uint8_t *request)
+{
+	const uint8_t outside[4] = {203, 0, 113, net.outside}, other[4] = {198, 51, 100, to->remote[3] == 1 ? 101 : 1};
+	uint8_t msg[64];
+	memcpy(msg, request, 20);
+	msg[0] = 1;
+	size_t n = 20 + put_attribute(msg + 20, 1, net.nat == OPEN ? self4 : outside, outside_port(to));
+	if (net.other)
+		n += put_attribute(msg + n, 0x802c, other, to->remote_port == 3478 ? 3479 : 3478);
+	msg[3] = (uint8_t)(n - 20);
+	deliver(h, to->remote, to->remote_port, msg, n);
+}
+
+/* On their way to a server and back. */
+static struct {
+	uint64_t due; /* 0: free */
+	struct tr_endpoint to;
+	uint8_t request[BINDING_SIZE];
+} flight[16];
+
+static void
+send_off(struct fh *h, const struct fh_out *o)
+{
+	unsigned i = 0;
+	while (flight[i].due != 0)
+		i++;
+	flight[i].due = fh_now(h) + net.delay + 1;
+	flight[i].to = o->meta.endpoint;
+	memcpy(flight[i].request, o->data, BINDING_SIZE);
+	memcpy(net.txid, o->data + 8, sizeof(net.txid));
+	net.requests++;
+}
+
+static void
+arrive(struct fh *h, const struct tr_endpoint *to, const uint8_t *request)
+{
+	if (to->remote[0] != 203)
+		answer(h, to, request);
+	else if (net.hairpin) /* our own outside address */
+		deliver(h, to->remote, to->remote_port, request, BINDING_SIZE);
+}
+
+static void
+run(struct fh *h, uint64_t ns)
+{
+	for (uint64_t t = 0; t < ns; t += MS) {
+		const struct fh_out *o;
+		fh_advance(h, MS);
+		while ((o = fh_next(h)) != NULL) {
+			if (o->drop != NULL) {
+				assert_string_equal(o->drop, "consumed");
+				continue;
+			}
+			assert_string_equal(o->gate, "out");
+			assert_int_equal(o->len, BINDING_SIZE);
+			assert_int_equal(o->meta.endpoint.local_port, 51820);
+			send_off(h, o);
+		}
+		for (size_t i = 0; i < sizeof(flight) / sizeof(flight[0]); i++)
+			if (flight[i].due != 0 && fh_now(h) >= flight[i].due) {
+				flight[i].due = 0;
+				if (!net.silent)
+					arrive(h, &flight[i].to, flight[i].request);
+			}
+	}
+}
+
+static struct fh *
+start(void)
+{
+	struct fh *h = fh_new(&(struct fh_config){.plugin = &tr_plugin, .class_ = "stun-client",
+		.options = "{listen: 51820, servers: [198.51.100.1, 198.51.100.2]}"});
+	assert_non_null(h);
+	return h;
+}
+
+static void
+expect_shown(struct fh *h, const char *text)
+{
+	char *json = fh_show_json(h);
+	if (strstr(json, text) == NULL)
+		print_error("%s is not in %s\n", text, json);
+	assert_non_null(strstr(json, text));
+	free(json);
+}
+
+static void
+mappings(void **state)
+{
+	static const struct {
+		enum nat nat;
+		bool other;
+		const char *shown;
+	} v[] = {
+		{OPEN, true, "\"mapping\":\"none\""},
+		{OPEN, false, "\"mapping\":\"none\""},
+		{EIM, true, "\"mapping\":\"endpoint-independent\""},
+		{EIM, false, "\"mapping\":\"endpoint-independent\""},
+		{ADM, true, "\"mapping\":\"address-dependent\""},
+		{APDM, true, "\"mapping\":\"address-and-port-dependent\""},
+		{ADM, false, "\"mapping\":\"address-dependent or stricter\""},
+		{APDM, false, "\"mapping\":\"address-dependent or stricter\""},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		memset(&net, 0, sizeof(net));
+		net.nat = v[i].nat;
+		net.other = v[i].other;
+		net.outside = 10;
+		net.delay = 7 * MS;
+		struct fh *h = start();
+		run(h, SECOND);
+		expect_shown(h, v[i].shown);
+		expect_shown(h, "\"latency_ms\":8.0");
+		fh_free(h);
+	}
+}
+
+static void
+turned_round(void **state)
+{
+	(void)state;
+	for (int hairpin = 0; hairpin < 2; hairpin++) {
+		memset(&net, 0, sizeof(net));
+		net.nat = EIM;
+		net.hairpin = hairpin != 0;
+		struct fh *h = start();
+		run(h, 3 * SECOND);
+		expect_shown(h, hairpin ? "\"hairpin\":\"yes\"" : "\"hairpin\":\"no\"");
+		fh_free(h);
+	}
+}
+
+/* Twice within a minute and a half at least, thrice at most; unanswered: three tries, and soon again. */
+static void
+rounds(void **state)
+{
+	(void)state;
+	memset(&net, 0, sizeof(net));
+	net.nat = EIM;
+	struct fh *h = start();
+	run(h, 2 * SECOND);
+	assert_int_equal(net.requests, 3); /* and hairpin */
+	run(h, 66 * SECOND);
+	assert_in_range(net.requests, 3 + 2 * 2, 3 + 2 * 3);
+	net.silent = true;
+	run(h, 30 * SECOND);
+	expect_shown(h, "\"mapping\":\"unknown\"");
+	net.requests = 0;
+	run(h, 8 * SECOND);
+	assert_int_equal(net.requests, 6);
+	net.silent = false;
+	run(h, 9 * SECOND);
+	expect_shown(h, "\"mapping\":\"endpoint-independent\"");
+	fh_free(h);
+}
+
+static void
+moves(void **state)
+{
+	(void)state;
+	memset(&net, 0, sizeof(net));
+	net.nat = EIM;
+	net.outside = 10;
+	struct fh *h = start();
+	run(h, 2 * SECOND);
+	expect_shown(h, "\"address\":\"203.0.113.10\"");
+	net.outside = 77;
+	assert_int_equal(fh_command(h, "probe", 0, NULL, NULL), 0);
+	run(h, 2 * SECOND);
+	expect_shown(h, "\"address\":\"203.0.113.77\"");
+	assert_int_equal(fh_counter(h, "moved"), 2);
+	fh_free(h);
+}
+
+/* What nobody asked for changes nothing but a counter. */
+static void
+strangers(void **state)
+{
+	static const uint8_t server[4] = {198, 51, 100, 1}, stranger[4] = {198, 51, 100, 9};
+	uint8_t msg[32] = {1, 1, 0, 12, 0x21, 0x12, 0xa4, 0x42};
+	(void)state;
+	memset(&net, 0, sizeof(net));
+	net.nat = EIM;
+	net.outside = 10;
+	struct fh *h = start();
+	run(h, 2 * SECOND);
+	char *before = fh_show_json(h);
+	put_attribute(msg + 20, 1, server, 1);
+	deliver(h, stranger, 3478, msg, sizeof(msg));
+	fh_expect_drop(h, "foreign");
+	deliver(h, server, 3479, msg, sizeof(msg));
+	fh_expect_drop(h, "foreign");
+	deliver(h, server, 3478, msg, sizeof(msg));
+	fh_expect_drop(h, "unexpected");
+	memcpy(msg + 8, net.txid, BINDING_TXID); /* the hairpin's: not this server's */
+	deliver(h, server, 3478, msg, sizeof(msg));
+	fh_expect_drop(h, "unexpected");
+	deliver(h, server, 3478, msg, 31);
+	fh_expect_drop(h, "malformed");
+	char *after = fh_show_json(h);
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+	fh_free(h);
+}
+
+static void
+options(void **state)
+{
+	(void)state;
+	assert_null(fh_new(&(struct fh_config){.plugin = &tr_plugin, .class_ = "stun-client",
+		.options = "{listen: 51820, servers: [198.51.100.1, 198.51.100.1:3478]}"}));
+	assert_non_null(strstr(fh_failure(), "number 2 of `servers` stands there twice"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(mappings),
+		cmocka_unit_test(turned_round),
+		cmocka_unit_test(rounds),
+		cmocka_unit_test(moves),
+		cmocka_unit_test(strangers),
+		cmocka_unit_test(options),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
