@@ -87,17 +87,18 @@ parse_list(const struct opt_context *c, const struct tr_option *o, const struct 
 static bool
 parse_route(const struct opt_context *c, const struct tr_option *o, const struct cfg_node *n, struct tr_route_option *r)
 {
-	char target[128], via[64], rest;
+	char target[128], word[8], via[64], rest;
 	if (n->kind != CFG_SCALAR)
 		return wrong(c, o, n);
-	int words = sscanf(n->text, "%127s via %63s %c", target, via, &rest);
-	if (words < 1 || words > 2 || (words == 1 && strlen(target) != strlen(n->text)))
+	int words = sscanf(n->text, "%127s %7s %63s %c", target, word, via, &rest);
+	if ((words != 1 && words != 3) || (words == 1 && strlen(target) != strlen(n->text)) ||
+		(words == 3 && strcmp(word, "via") != 0))
 		return wrong(c, o, n);
-	if (words == 2 && !parse_addr(via, &r->via)) {
+	if (words == 3 && !parse_addr(via, &r->via)) {
 		diag_at(c->diags, DIAG_ERROR, n, "`%s`: expected an address behind `via`, not `%s`", o->key, via);
 		return false;
 	}
-	if (words == 2 && r->via.family != r->prefix.addr.family) {
+	if (words == 3 && r->via.family != r->prefix.addr.family) {
 		diag_at(c->diags, DIAG_ERROR, n, "`%s`: the next hop %s is not of the prefix's address family", o->key, via);
 		return false;
 	}

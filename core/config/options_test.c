@@ -178,6 +178,8 @@ static const struct {
 				      "mean `10.0.0.0/8`?)\n"},
 	{"routes: {10.0.0.0/8: a.b over x}", "t:1:22: error: `routes`: expected a map of `PREFIX: INSTANCE.GATE` or `PREFIX: "
 					     "INSTANCE.GATE via ADDRESS`, not `a.b over x`\n"},
+	{"routes: {10.0.0.0/8: a.b via10.0.0.1}", "t:1:22: error: `routes`: expected a map of `PREFIX: INSTANCE.GATE` or "
+						  "`PREFIX: INSTANCE.GATE via ADDRESS`, not `a.b via10.0.0.1`\n"},
 	{"routes: {10.0.0.0/8: a.b via x}", "t:1:22: error: `routes`: expected an address behind `via`, not `x`\n"},
 	{"routes: {10.0.0.0/8: a.b via 1::1}",
 		"t:1:22: error: `routes`: the next hop 1::1 is not of the prefix's address family\n"},
