@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -143,16 +144,20 @@ host_indexes(struct tr_node *node, const uint32_t *index, uint16_t n, uint64_t *
 static void
 host_paths(struct tr_node *node, const uint32_t *peer, uint16_t n, struct tr_endpoint *out)
 {
-	path_get(peer, n, out);
+	path_get(peer, n, *node->now, out);
 	if (likely(atomic_load_explicit(&pmtu_known, memory_order_relaxed) == 0))
 		return;
 	for (uint16_t i = 0; i < n; i++) {
-		if (out[i].family == 0 || out[i].gate != 0)
+		if (out[i].family == 0 || out[i].gate != TR_KIND_UDP)
 			continue;
 		struct tr_addr to = {.family = out[i].family};
 		memcpy(to.ip, out[i].remote, sizeof(to.ip));
 		uint16_t mtu = pmtu_look_up(&to, *node->now);
-		out[i].mtu = mtu == 0 ? 0 : (uint16_t)(mtu - (out[i].family == 4 ? IPV4_LEN : IPV6_LEN) - UDP_LEN);
+		if (mtu == 0)
+			continue;
+		mtu = (uint16_t)(mtu - (out[i].family == 4 ? IPV4_LEN : IPV6_LEN) - UDP_LEN);
+		if (out[i].mtu == 0 || mtu < out[i].mtu)
+			out[i].mtu = mtu;
 	}
 }
 
@@ -185,15 +190,41 @@ host_peer_by_key(struct tr_instance *i, const uint8_t public_key[32])
 static void
 host_path_learn(struct tr_node *node, uint32_t peer, const struct tr_endpoint *from)
 {
-	(void)node;
-	path_set(peer, from);
+	path_heard(peer, from, *node->now);
 }
 
 static void
 host_path_session(struct tr_node *node, uint32_t peer)
 {
-	(void)node;
-	path_session(peer, wall_ns());
+	path_session(peer, wall_ns(), *node->now);
+}
+
+static void
+host_path_tell(struct tr_node *node, uint32_t peer, const struct tr_path *news)
+{
+	path_tell(peer, news, *node->now);
+}
+
+static int
+host_path_post(struct tr_instance *i, uint32_t peer, const struct tr_path *news)
+{
+	struct tr_path *copy = malloc(sizeof(*copy));
+	struct inbox_entry entry = {.kind = INBOX_PATH, .peer = peer, .arg = (uintptr_t)copy};
+
+	if (!copy)
+		return -EAGAIN;
+	*copy = *news;
+	const int r = worker_post(&i->engine->worker[peer % i->engine->workers], &entry);
+	if (r != 0)
+		free(copy);
+	return r;
+}
+
+static uint16_t
+host_path_list(struct tr_instance *i, uint32_t peer, struct tr_path *out, uint16_t max)
+{
+	(void)i;
+	return path_list(peer, clock_ns(), out, max);
 }
 
 static uint32_t
@@ -507,6 +538,9 @@ host_init(struct engine *e)
 		.service_node = host_service_node,
 		.listen_unix = host_listen_unix,
 		.icmp_error = host_icmp_error,
+		.path_tell = host_path_tell,
+		.path_post = host_path_post,
+		.path_list = host_path_list,
 		.crypto = &core_crypto,
 	};
 }

@@ -102,14 +102,14 @@ struct generation {
 
 /* ---- Threads ---- */
 struct inbox_entry { /* 32 bytes */
-	enum { INBOX_POST, INBOX_PEER, INBOX_FENCE, TO_CONTROL, TO_SERVICE /* in the backlog only: posts to loops */ } kind;
+	enum { INBOX_POST, INBOX_PEER, INBOX_FENCE, INBOX_PATH, TO_CONTROL, TO_SERVICE /* in the backlog only: posts to loops */ } kind;
 	uint32_t peer;
 	struct tr_instance *instance;
 	union {
 		void (*fn)(struct tr_node *, uint32_t peer, uint64_t arg);
 		loop_fn *call;
 	};
-	uint64_t arg; /* INBOX_PEER: event; INBOX_FENCE: pointer to the counter */
+	uint64_t arg; /* INBOX_PEER: event; INBOX_FENCE: pointer to the counter; INBOX_PATH: to a malloc()ed tr_path */
 };
 
 struct ring_entry { /* 16 bytes */

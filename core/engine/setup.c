@@ -113,6 +113,16 @@ free_rings(struct engine *e)
 	}
 }
 
+static void
+inbox_end(struct worker *w)
+{
+	struct inbox_entry m;
+	while (w->inbox && ring_take(w->inbox, &m, sizeof(m), 1) == 1)
+		if (m.kind == INBOX_PATH)
+			free((void *)(uintptr_t)m.arg);
+	ring_free(w->inbox);
+}
+
 struct closing {
 	void (*done)(void *arg);
 	void *arg;
@@ -156,7 +166,7 @@ engine_free(struct engine *e)
 	engine_drop_generation(e);
 	free_rings(e);
 	for (unsigned w = 0; w < e->workers; w++) {
-		ring_free(e->worker[w].inbox);
+		inbox_end(&e->worker[w]);
 		ring_free(e->worker[w].jobs_done);
 		free(e->worker[w].job_free);
 		if (e->worker[w].aead)

@@ -9,6 +9,7 @@
 #include "net/classes.h"
 #include "net/rig.h"
 #include "net/testpacket.h"
+#include "netmap/store.h"
 
 static struct rig r;
 static uint8_t buf[2048];
@@ -174,6 +175,37 @@ path_chooses_by_endpoint(void **state)
 }
 
 static void
+path_copies_by_relay(void **state)
+{
+	char why[200] = "";
+	struct tr_meta meta = {.peer = 1, .endpoint = endpoint("0.0.0.0", "192.0.2.1")};
+	struct tr_path direct = {.endpoint = meta.endpoint}, relay;
+	struct tr_peer_change anna = {.public_key = {7, [31] = 9}};
+	relay.endpoint = tr_endpoint_derp(4, anna.public_key);
+	relay.state = TR_PATH_UNTRIED;
+	assert_int_equal(netmap_init(10, NULL, why, sizeof(why)), 0);
+	assert_int_equal(netmap_set(netmap_table("wg0"), &anna), 0);
+	assert_true(rig_open(&r, &class_path, "path", NULL, plan_path));
+	meta.endpoint.flags = TR_ENDPOINT_TWICE;
+	rig_send(&r, "in", "abc", 3, &meta);
+	expect("gate 0"); /* no relay is known */
+	path_heard(1, &direct.endpoint, 1);
+	path_tell(1, &relay, 1);
+	rig_send(&r, "in", "abc", 3, &meta);
+	const struct rig_out *o = expect("gate 1");
+	assert_int_equal(o->len, 3);
+	assert_memory_equal(o->data, "abc", 3);
+	assert_memory_equal(&o->meta.endpoint, &relay.endpoint, sizeof(relay.endpoint));
+	assert_int_equal(o->meta.peer, 1);
+	assert_int_equal(expect("gate 0")->len, 20 + 8 + 3);
+	meta.peer = TR_NO_PEER;
+	rig_send(&r, "in", "abc", 3, &meta);
+	expect("gate 0");
+	rig_close(&r);
+	netmap_fini();
+}
+
+static void
 drop_drops(void **state)
 {
 	assert_true(rig_open(&r, &class_drop, "drop", NULL, NULL));
@@ -190,6 +222,7 @@ main(void)
 		cmocka_unit_test(mux_refuses_two_that_take_all),
 		cmocka_unit_test(path_wraps_into_udp),
 		cmocka_unit_test(path_chooses_by_endpoint),
+		cmocka_unit_test(path_copies_by_relay),
 		cmocka_unit_test(drop_drops),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * path: carries a transport's payload to its endpoint. Gate 0 wraps it into UDP and IP here; other kinds of endpoint
- * (a DERP region, a peer relay) are gates of their own, chosen by the endpoint.
+ * path: carries a transport's payload to its endpoint. Gate `udp` wraps it into UDP and IP here; other kinds of endpoint
+ * (a DERP region, a peer relay) are gates of their own, chosen by the endpoint. What goes to a direct endpoint that is not
+ * trusted also goes, as a copy, by the peer's relay.
  *
  * The source address may be unspecified: then the interface that sends fills in its own and corrects the checksum.
  */
@@ -9,11 +10,15 @@
 #include "net/classes.h"
 #include "net/interface.h"
 #include "net/ip.h"
+#include "netmap/store.h"
 
 #include <stdlib.h>
 
-enum { PATH_UDP }; /* out gates; others follow */
+enum { PATH_UDP, PATH_DERP, PATH_RELAY }; /* out gates; others follow */
+_Static_assert(PATH_DERP == (int)TR_KIND_DERP && PATH_RELAY == (int)TR_KIND_RELAY, "a kind is the number of its gate");
 enum { PATH_DROP_NO_ENDPOINT, PATH_DROP_NO_GATE, PATH_DROP_TOO_BIG, PATH_DROP_NO_HEADROOM };
+
+enum { PATH_COUNT_COPIES };
 
 struct path {
 	uint16_t gates;
@@ -101,11 +106,39 @@ send(const struct path *path, struct path_worker *w, struct rte_mbuf *m)
 	return verdict;
 }
 
+/* A copy of what goes to an endpoint that is not trusted, by the peer's relay; the receiver drops what comes second. */
+static void
+send_copy(struct tr_node *node, const struct rte_mbuf *m)
+{
+	const struct path *path = node->self;
+	const struct tr_meta *meta = tr_meta((struct rte_mbuf *)(uintptr_t)m);
+	struct tr_endpoint relay;
+	if (meta->peer == TR_NO_PEER || !path_relay(meta->peer, &relay) || relay.gate >= path->gates)
+		return;
+	struct rte_mbuf *copy = node->host->packet_new(node);
+	if (copy == NULL)
+		return;
+	struct tr_meta *own = tr_meta(copy);
+	*own = (struct tr_meta){.in = TR_IN_SELF, .tos = meta->tos, .flags = TR_META_OWN, .peer = meta->peer, .time = meta->time,
+		.endpoint = relay};
+	void *p = rte_pktmbuf_append(copy, m->data_len);
+	if (p == NULL) {
+		node->host->packet_drop(node, copy, PATH_DROP_NO_HEADROOM);
+		return;
+	}
+	memcpy(p, rte_pktmbuf_mtod(m, const void *), m->data_len);
+	node->count[PATH_COUNT_COPIES]++;
+	node->host->emit(node, relay.gate, &copy, 1);
+}
+
 static void
 path_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
-	for (uint16_t i = 0; i < n; i++)
+	for (uint16_t i = 0; i < n; i++) {
+		if (unlikely(tr_meta(pkts[i])->endpoint.flags & TR_ENDPOINT_TWICE))
+			send_copy(node, pkts[i]);
 		gate[i] = send(node->self, node->local, pkts[i]);
+	}
 }
 
 static void *
@@ -150,6 +183,8 @@ static const struct tr_in_gate path_in[] = {{"in", TR_TYPE_ENDPOINT, .process = 
 	{0}};
 static const struct tr_out_gate path_out[] = {
 	[PATH_UDP] = {"udp", TR_TYPE_IP, .writes = TR_META_L3, .doc = "payload in UDP over IPv4 or IPv6"},
+	[PATH_DERP] = {"derp", TR_TYPE_ENDPOINT, TR_GATE_OPTIONAL, .doc = "to peers by their DERP region"},
+	[PATH_RELAY] = {"relay", TR_TYPE_ENDPOINT, TR_GATE_OPTIONAL, .doc = "to peers by a peer relay"},
 	{"*", TR_TYPE_ENDPOINT, TR_GATE_DYNAMIC, .doc = "another kind of endpoint"},
 	{0},
 };
@@ -160,7 +195,10 @@ static const struct tr_drop_reason path_drops[] = {
 	[PATH_DROP_NO_HEADROOM] = {"no_headroom", "no room for the outer headers"},
 	{0},
 };
-static const struct tr_counter path_counters[] = {{0}};
+static const struct tr_counter path_counters[] = {
+	[PATH_COUNT_COPIES] = {"copies", "copies sent by a relay because the direct path was not trusted"},
+	{0},
+};
 
 const struct tr_class class_path = {
 	.name = "path",

@@ -184,6 +184,7 @@ merge(struct entry *e)
 	if (r) {
 		memcpy(r->prefix, set, kept * sizeof(*set));
 		r->peer.endpoint = o && (o->set & TR_PEER_ENDPOINT) ? o->endpoint : p ? p->endpoint : r->peer.endpoint;
+		r->peer.derp = p ? p->derp : 0;
 		r->peer.keepalive = o && (o->set & TR_PEER_KEEPALIVE) ? o->keepalive : p ? p->keepalive : 0;
 		if (o && (o->set & TR_PEER_PSK))
 			memcpy(r->peer.preshared_key, o->preshared_key, 32);
@@ -240,7 +241,7 @@ same_record(const struct record *a, const struct record *b)
 {
 	const struct tr_peer *x = &a->peer, *y = &b->peer;
 
-	return a->endpoint_serial == b->endpoint_serial && x->keepalive == y->keepalive && x->n_allowed == y->n_allowed &&
+	return a->endpoint_serial == b->endpoint_serial && x->derp == y->derp && x->keepalive == y->keepalive && x->n_allowed == y->n_allowed &&
 	       !memcmp(x->preshared_key, y->preshared_key, 32) && !memcmp(&x->endpoint, &y->endpoint, sizeof(x->endpoint)) &&
 	       !strcmp(x->name ? x->name : "", y->name ? y->name : "") && !strcmp(x->origin, y->origin) &&
 	       !memcmp(a->prefix, b->prefix, x->n_allowed * sizeof(struct tr_prefix));

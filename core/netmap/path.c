@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The path in use of each peer, and paths.bin, which outlives the process: slots of 128 bytes by peer id, each with its
+ * The paths of each peer, and paths.bin, which outlives the process: slots of 128 bytes by peer id, each with its
  * key and a checksum, so that what has changed is written in place. A thread of its own writes: neither control nor a
  * worker ever waits for a disk. Not synced record by record: after a power failure an endpoint may be an old one.
  */
+#include "candidate.h"
 #include "internal.h"
 
 #include "../control/rcu.h"
+#include "../worker/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,14 +25,28 @@
 #define SECOND 1000000000ull
 #define RESUME (180 * SECOND)
 
-/* Written by the peer's owner worker only; one cache line. seq is odd while it is being written. */
+/*
+ * Written by the peer's owner worker only; one cache line. seq is odd while it is being written. Of a peer of which only
+ * one way is known this is all; `trust` is 0. Otherwise it is what follows from the peer's candidates.
+ */
 struct path {
 	_Atomic uint32_t seq;
 	uint32_t serial; /* owner: endpoint_serial of the record that was taken last */
 	_Atomic uint64_t word[WORDS];
 	_Atomic uint64_t session; /* Unix ns of the last one's begin */
+	_Atomic uint64_t trust;   /* ticks: until when (upper half), and from when on to ask. ALONE: there is no relay beside it */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct path) == 64, "one cache line");
+
+#define ALONE 1u
+#define TICK 24 /* bits: 17 ms. A path would have to be idle for 417 days to look trusted again */
+
+/* The candidates of a peer, word by word; seq as above. */
+struct ways {
+	_Atomic uint64_t word[sizeof(struct candidates) / sizeof(uint64_t)];
+};
+#define HEAD_WORDS (offsetof(struct candidates, path) / sizeof(uint64_t))
+#define PATH_WORDS (sizeof(struct tr_path) / sizeof(uint64_t))
 
 struct slot {
 	char interface[NETMAP_NAME_MAX];
@@ -43,6 +59,7 @@ _Static_assert(sizeof(struct slot) == 128, "layout of the file");
 static const struct slot head = {.interface = "tailrace paths 1"};
 
 static struct path *paths;
+static struct ways *ways;
 static _Atomic uint64_t *dirty; /* a bit per peer */
 static size_t map_bytes;
 
@@ -72,9 +89,44 @@ mark(uint32_t peer)
 		atomic_fetch_or_explicit(w, bit, memory_order_release);
 }
 
-static void
-put(struct path *p, const struct tr_endpoint *e, uint64_t session)
+static uint32_t
+tick(uint64_t ns)
 {
+	return (uint32_t)(ns >> TICK);
+}
+
+static void
+ways_get(uint32_t peer, struct candidates *c)
+{
+	const _Atomic uint64_t *w = ways[peer].word;
+	uint64_t word[sizeof(*c) / sizeof(uint64_t)];
+
+	word[0] = atomic_load_explicit(&w[0], memory_order_acquire);
+	memcpy(c, word, sizeof(word[0]));
+	const unsigned words = (unsigned)(HEAD_WORDS + c->n * PATH_WORDS);
+	for (unsigned i = 1; i < words; i++)
+		word[i] = atomic_load_explicit(&w[i], memory_order_acquire);
+	memcpy(c, word, words * sizeof(word[0]));
+}
+
+static void
+ways_put(uint32_t peer, const struct candidates *c)
+{
+	_Atomic uint64_t *w = ways[peer].word;
+	uint64_t word[sizeof(*c) / sizeof(uint64_t)];
+	const unsigned words = (unsigned)(HEAD_WORDS + c->n * PATH_WORDS);
+
+	memcpy(word, c, words * sizeof(word[0]));
+	for (unsigned i = 0; i < words; i++)
+		if (atomic_load_explicit(&w[i], memory_order_relaxed) != word[i])
+			atomic_store_explicit(&w[i], word[i], memory_order_release);
+}
+
+/* Everything that is known of a peer's paths, at once. c: NULL = the candidates stay as they are. */
+static void
+put(uint32_t peer, const struct tr_endpoint *e, uint64_t session, uint64_t trust, const struct candidates *c)
+{
+	struct path *p = &paths[peer];
 	uint32_t seq = atomic_load_explicit(&p->seq, memory_order_relaxed);
 	uint64_t word[WORDS];
 
@@ -83,25 +135,42 @@ put(struct path *p, const struct tr_endpoint *e, uint64_t session)
 	for (unsigned i = 0; i < WORDS; i++) /* release: whoever reads one of these sees that seq is odd */
 		atomic_store_explicit(&p->word[i], word[i], memory_order_release);
 	atomic_store_explicit(&p->session, session, memory_order_release);
+	atomic_store_explicit(&p->trust, trust, memory_order_release);
+	if (c)
+		ways_put(peer, c);
 	atomic_store_explicit(&p->seq, seq + 2, memory_order_release);
 }
 
+static inline uint32_t
+read_begin(const struct path *p)
+{
+	return atomic_load_explicit(&p->seq, memory_order_acquire);
+}
+
+static inline bool
+read_again(const struct path *p, uint32_t before)
+{
+	return before % 2 || atomic_load_explicit(&p->seq, memory_order_relaxed) != before;
+}
+
 /* A consistent copy. Word by word also on the way out: a wider load of what was just stored would wait. */
-static inline void
+static inline uint64_t
 copy(const struct path *p, struct tr_endpoint *out, uint64_t *session)
 {
-	uint32_t before, after;
+	uint64_t trust;
+	uint32_t before;
 
 	do {
-		before = atomic_load_explicit(&p->seq, memory_order_acquire);
+		before = read_begin(p);
 		for (unsigned i = 0; i < WORDS; i++) {
 			const uint64_t word = atomic_load_explicit(&p->word[i], memory_order_acquire);
 			memcpy((uint8_t *)out + i * sizeof(word), &word, sizeof(word));
 		}
 		if (session)
 			*session = atomic_load_explicit(&p->session, memory_order_acquire);
-		after = atomic_load_explicit(&p->seq, memory_order_relaxed);
-	} while (before != after || before % 2);
+		trust = atomic_load_explicit(&p->trust, memory_order_acquire);
+	} while (read_again(p, before));
+	return trust;
 }
 
 void
@@ -111,14 +180,41 @@ path_read(uint32_t peer, struct tr_endpoint *out, uint64_t *session)
 }
 
 void
-path_get(const uint32_t *peer, uint16_t n, struct tr_endpoint *out)
+path_get(const uint32_t *peer, uint16_t n, uint64_t now, struct tr_endpoint *out)
 {
 	for (uint16_t i = 0; i < n; i++)
 		__builtin_prefetch(&paths[peer[i]]);
-	for (uint16_t i = 0; i < n; i++)
-		copy(&paths[peer[i]], &out[i], NULL);
+	for (uint16_t i = 0; i < n; i++) {
+		const uint64_t trust = copy(&paths[peer[i]], &out[i], NULL);
+		if (trust <= ALONE)
+			continue;
+		if ((int32_t)(tick(now) - (uint32_t)(trust >> 32)) >= 0)
+			out[i].flags = TR_ENDPOINT_TWICE | TR_ENDPOINT_ASK;
+		else if ((int32_t)(tick(now) - (uint32_t)trust) >= 0)
+			out[i].flags = TR_ENDPOINT_ASK;
+	}
 }
 
+bool
+path_relay(uint32_t peer, struct tr_endpoint *out)
+{
+	const struct path *p = &paths[peer];
+	struct candidates c;
+	uint32_t before;
+
+	do {
+		before = read_begin(p);
+		if (atomic_load_explicit(&p->trust, memory_order_acquire) <= ALONE)
+			return false;
+		ways_get(peer, &c);
+	} while (read_again(p, before));
+	if (c.relay == CANDIDATES_NONE)
+		return false;
+	*out = c.path[c.relay].endpoint;
+	return true;
+}
+
+/* The only way to the peer is this one. */
 void
 path_set(uint32_t peer, const struct tr_endpoint *e)
 {
@@ -128,30 +224,159 @@ path_set(uint32_t peer, const struct tr_endpoint *e)
 	path_read(peer, &now, NULL);
 	if (memcmp(&now, e, sizeof(now)) == 0)
 		return; /* nothing to write, neither here nor to the disk */
-	put(p, e, atomic_load_explicit(&p->session, memory_order_relaxed));
+	put(peer, e, atomic_load_explicit(&p->session, memory_order_relaxed), 0, NULL);
 	mark(peer);
 }
 
-void
-path_session(uint32_t peer, uint64_t wall_ns)
+/* ---- Candidates ---- */
+
+static uint64_t
+trust_of(const struct choice *v, uint64_t now)
 {
+	if (!v->relayed)
+		return ALONE;
+	const uint32_t until = v->until > now ? tick(v->until) + 1 : tick(now) - 1;
+	const uint32_t renew = v->renew == UINT64_MAX ? until : tick(v->renew) + 1;
+	const uint64_t trust = (uint64_t)until << 32 | renew;
+	return trust > ALONE ? trust : ALONE + 1;
+}
+
+/* Owner, or control before any worker knows the peer. Those that are known, or the first: the way used until now. */
+static void
+ways_begin(const struct record *r, struct candidates *c, uint64_t now)
+{
+	const uint32_t peer = r->peer.id;
 	struct tr_endpoint e;
 
-	path_read(peer, &e, NULL);
-	put(&paths[peer], &e, wall_ns);
-	mark(peer);
+	if (copy(&paths[peer], &e, NULL)) {
+		ways_get(peer, c);
+		return;
+	}
+	candidates_init(c);
+	if (e.family)
+		candidates_configure(c, &e, endpoint_same(&e, &r->peer.endpoint) ? TR_PATH_CONFIGURED : TR_PATH_SAVED, now);
+}
+
+static void
+ways_end(uint32_t peer, const struct candidates *c, uint64_t now)
+{
+	const struct choice v = candidates_choice(c, now);
+	struct tr_endpoint before;
+	uint64_t session;
+
+	path_read(peer, &before, &session);
+	put(peer, &v.endpoint, session, trust_of(&v, now), c);
+	if (memcmp(&before, &v.endpoint, sizeof(before)) != 0)
+		mark(peer);
 }
 
 void
-path_adopt(uint32_t peer)
+path_heard(uint32_t peer, const struct tr_endpoint *from, uint64_t now)
 {
 	const struct record *r = atomic_load_explicit(&nm.peer[peer], memory_order_acquire);
+	struct candidates c;
 
-	if (!r || paths[peer].serial == r->endpoint_serial)
+	if (!r)
 		return;
+	if (from->gate == TR_KIND_UDP && !atomic_load_explicit(&paths[peer].trust, memory_order_relaxed)) {
+		path_set(peer, from);
+		return;
+	}
+	ways_begin(r, &c, now);
+	candidates_heard(&c, from, r->peer.public_key, now);
+	ways_end(peer, &c, now);
+}
+
+void
+path_tell(uint32_t peer, const struct tr_path *news, uint64_t now)
+{
+	const struct record *r = atomic_load_explicit(&nm.peer[peer], memory_order_acquire);
+	struct candidates c;
+
+	if (!r || !news->endpoint.family)
+		return;
+	ways_begin(r, &c, now);
+	candidates_tell(&c, news, now);
+	ways_end(peer, &c, now);
+}
+
+void
+path_session(uint32_t peer, uint64_t wall_ns, uint64_t now)
+{
+	struct path *p = &paths[peer];
+	struct tr_endpoint e;
+	struct candidates c;
+
+	uint64_t trust = copy(p, &e, NULL);
+	put(peer, &e, wall_ns, trust, NULL);
+	mark(peer);
+	if (!trust)
+		return;
+	ways_get(peer, &c);
+	candidates_session(&c, now);
+	ways_end(peer, &c, now);
+}
+
+static void
+adopt(const struct record *r, uint64_t now)
+{
+	const uint32_t peer = r->peer.id;
+	struct candidates c;
+
+	const bool set = paths[peer].serial != r->endpoint_serial && r->peer.endpoint.family;
 	paths[peer].serial = r->endpoint_serial;
-	if (r->peer.endpoint.family)
-		path_set(peer, &r->peer.endpoint);
+	if (!r->peer.derp && !atomic_load_explicit(&paths[peer].trust, memory_order_relaxed)) {
+		if (set)
+			path_set(peer, &r->peer.endpoint);
+		return;
+	}
+	ways_begin(r, &c, now);
+	candidates_home(&c, r->peer.derp, r->peer.public_key);
+	if (set)
+		candidates_configure(&c, &r->peer.endpoint, TR_PATH_CONFIGURED, now);
+	ways_end(peer, &c, now);
+}
+
+void
+path_adopt(uint32_t peer, uint64_t now)
+{
+	const struct record *r = atomic_load_explicit(&nm.peer[peer], memory_order_acquire);
+	if (r)
+		adopt(r, now);
+}
+
+/* One way only, as a candidate. */
+static uint16_t
+list_plain(uint32_t peer, const struct tr_endpoint *e, uint64_t session, struct tr_path *out)
+{
+	const struct record *r = atomic_load_explicit(&nm.peer[peer], memory_order_acquire);
+	const bool configured = r && endpoint_same(&r->peer.endpoint, e);
+
+	if (!e->family)
+		return 0;
+	*out = (struct tr_path){.endpoint = *e, .state = session ? TR_PATH_ALIVE : TR_PATH_UNTRIED, .use = TR_PATH_IN_USE,
+		.origin = configured ? TR_PATH_CONFIGURED : TR_PATH_HEARD, .why = TR_PATH_ONLY};
+	return 1;
+}
+
+uint16_t
+path_list(uint32_t peer, uint64_t now, struct tr_path *out, uint16_t max)
+{
+	const struct path *p = &paths[peer];
+	struct candidates c;
+	struct tr_endpoint e;
+	uint64_t session, trust;
+	uint32_t before;
+
+	do {
+		before = read_begin(p);
+		trust = copy(p, &e, &session);
+		if (trust)
+			ways_get(peer, &c);
+	} while (read_again(p, before));
+	if (!trust)
+		return max ? list_plain(peer, &e, session, out) : 0;
+	return candidates_list(&c, now, out, max);
 }
 
 static int
@@ -175,11 +400,13 @@ path_begin(struct netmap_table *t, const struct record *r)
 		clock_gettime(CLOCK_REALTIME, &now);
 		session = s->session;
 		/* A configured endpoint yields only to one that was in use a moment ago. */
-		if (!e.family || session + RESUME > (uint64_t)now.tv_sec * SECOND)
+		if (s->endpoint.family && (!e.family || session + RESUME > (uint64_t)now.tv_sec * SECOND))
 			e = s->endpoint;
 	}
 	paths[r->peer.id].serial = r->endpoint_serial;
-	put(&paths[r->peer.id], &e, session);
+	put(r->peer.id, &e, session, 0, NULL);
+	if (r->peer.derp)
+		adopt(r, clock_ns());
 	if (s)
 		mark(r->peer.id);
 }
@@ -187,7 +414,7 @@ path_begin(struct netmap_table *t, const struct record *r)
 void
 path_end(uint32_t peer)
 {
-	put(&paths[peer], &(struct tr_endpoint){0}, 0);
+	put(peer, &(struct tr_endpoint){0}, 0, 0, NULL);
 	mark(peer);
 }
 
@@ -252,6 +479,8 @@ fill(struct slot *s, uint32_t peer)
 	if (!r)
 		return;
 	path_read(peer, &s->endpoint, &s->session);
+	if (s->endpoint.gate != TR_KIND_UDP)
+		s->endpoint = (struct tr_endpoint){0}; /* the netmap knows the relay */
 	if (!s->endpoint.family && !s->session)
 		return;
 	strcpy(s->interface, r->table->name);
@@ -416,6 +645,10 @@ paths_init(char *why, size_t size)
 		return false;
 	paths = p;
 	dirty = (_Atomic uint64_t *)(paths + peers);
+	p = mmap(NULL, peers * sizeof(struct ways), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return false;
+	ways = p;
 	if (!nm.state_dir)
 		return true;
 	mkdir(nm.state_dir, 0700);
@@ -454,6 +687,9 @@ paths_fini(void)
 	n_saved = 0;
 	if (paths)
 		munmap(paths, map_bytes);
+	if (ways)
+		munmap(ways, ((size_t)nm.max_peers + 1) * sizeof(struct ways));
 	paths = NULL;
+	ways = NULL;
 	dirty = NULL;
 }

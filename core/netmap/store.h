@@ -56,15 +56,19 @@ void netmap_option_each(const char *interface, void (*fn)(void *arg, const char 
 char *netmap_persist(void); /* the operator's layer as YAML to paste; malloc()ed */
 void netmap_show(struct tr_show *out); /* layers, per peer who set what */
 
-/* Paths: array by peer id. Written by the peer's owner worker only. */
-struct tr_endpoint;
-void path_get(const uint32_t *peer, uint16_t n, struct tr_endpoint *out); /* owner worker */
-void path_read(uint32_t peer, struct tr_endpoint *out, uint64_t *session); /* other threads: consistent copy */
-void path_set(uint32_t peer, const struct tr_endpoint *e); /* owner worker */
-void path_session(uint32_t peer, uint64_t wall_ns);                           /* owner worker */
+/* Paths, by peer id: see <tailrace/netmap.h>. Written by the peer's owner worker only. `now`: clock_ns(). */
+void path_get(const uint32_t *peer, uint16_t n, uint64_t now, struct tr_endpoint *out); /* any reader */
+void path_read(uint32_t peer, struct tr_endpoint *out, uint64_t *session); /* any reader: consistent copy, without flags */
+uint16_t path_list(uint32_t peer, uint64_t now, struct tr_path *out, uint16_t max); /* any reader */
+bool path_relay(uint32_t peer, struct tr_endpoint *out); /* any reader: of a direct path that is not trusted; false: none */
+void path_set(uint32_t peer, const struct tr_endpoint *e); /* owner worker; of a peer without a relay */
+void path_heard(uint32_t peer, const struct tr_endpoint *from, uint64_t now); /* owner worker */
+void path_tell(uint32_t peer, const struct tr_path *news, uint64_t now);      /* owner worker */
+void path_session(uint32_t peer, uint64_t wall_ns, uint64_t now);             /* owner worker */
 /* Owner worker, on TR_PEER_CHANGED: takes the configured endpoint if somebody has set one since (also to the same value:
- * `wg set` undoes roaming). New peers need no call: their path begins with the saved or the configured endpoint. */
-void path_adopt(uint32_t peer);
+ * `wg set` undoes roaming), and the home region. New peers need no call: their path begins with the saved or the
+ * configured endpoint. */
+void path_adopt(uint32_t peer, uint64_t now);
 /* Once a second: a thread of the netmap writes the endpoints and session times that changed. Never blocks. Returns how
  * the last write ended: 0 or -errno (what it could not write stays dirty and is tried again). */
 int netmap_save(void);

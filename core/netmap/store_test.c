@@ -496,7 +496,7 @@ remembers_paths(void **state)
 	provide(PLAN("1 anna 0", "2 bert 0", "3 carl 0", "4 dora 0"));
 	for (uint32_t n = 1; n <= 3; n++) {
 		path_set(n, &e);
-		path_session(n, n == 3 ? now - 200000000000 : now - n * 1000000000u);
+		path_session(n, n == 3 ? now - 200000000000 : now - n * 1000000000u, 1);
 	}
 	assert_int_equal(netmap_save(), 0);
 	netmap_fini();
@@ -515,16 +515,68 @@ remembers_paths(void **state)
 
 	/* Setting the endpoint undoes roaming; other changes don't. */
 	assert_int_equal(change(1, TR_PEER_KEEPALIVE, NULL, NULL), 0);
-	path_adopt(4);
+	path_adopt(4, 1);
 	path_read(4, &out, NULL);
 	assert_int_equal(out.family, 6);
 	for (int i = 0; i < 2; i++) {
 		path_set(4, &e);
 		assert_int_equal(change(1, TR_PEER_ENDPOINT, NULL, NULL), 0);
-		path_adopt(4);
+		path_adopt(4, 1);
 		path_read(4, &out, NULL);
 		assert_int_equal(out.family, 4);
 	}
+	netmap_fini();
+}
+
+/* A relay beside the direct path: what the fast path is told, and what is saved. */
+static void
+weighs_paths(void **state)
+{
+	const uint64_t second = 1000000000;
+	struct tr_endpoint direct = {.family = 4, .remote = {192, 0, 2, 9}, .remote_port = 4711}, out, relay;
+	const uint32_t id = 1;
+	struct tr_path list[TR_PATHS];
+	uint64_t now = 500 * second;
+
+	begin(10);
+	provide(PLAN("1 anna 0"));
+	const struct tr_peer *anna = netmap_peer(netmap_table("wg0"), 1);
+	path_heard(1, &direct, now);
+	path_get(&id, 1, now + 100 * second, &out);
+	assert_memory_equal(&out, &direct, sizeof(out)); /* alone: used whatever happens */
+	assert_false(path_relay(1, &relay));
+	assert_int_equal(path_list(1, now, list, TR_PATHS), 1);
+
+	path_tell(1, &(struct tr_path){.endpoint = tr_endpoint_derp(4, anna->public_key)}, now);
+	path_get(&id, 1, now, &out);
+	assert_int_equal(out.flags, TR_ENDPOINT_TWICE | TR_ENDPOINT_ASK);
+	assert_true(path_relay(1, &relay));
+	assert_int_equal(relay.gate, TR_KIND_DERP);
+	assert_int_equal(relay.remote_port, 4);
+	path_heard(1, &direct, now);
+	path_get(&id, 1, now + second / 2, &out);
+	assert_int_equal(out.flags, 0);
+	path_get(&id, 1, now + 2 * second, &out);
+	assert_int_equal(out.flags, TR_ENDPOINT_ASK);
+	path_get(&id, 1, now + 12 * second, &out);
+	assert_int_equal(out.flags, TR_ENDPOINT_TWICE | TR_ENDPOINT_ASK);
+	path_read(1, &out, NULL);
+	assert_memory_equal(&out, &direct, sizeof(out)); /* no flags are kept */
+	assert_int_equal(path_list(1, now, list, TR_PATHS), 2);
+	assert_int_equal(list[0].use, TR_PATH_IN_USE);
+	assert_int_equal(list[0].why, TR_PATH_LAST_HEARD);
+
+	path_tell(1, &(struct tr_path){.endpoint = direct, .state = TR_PATH_GONE}, now);
+	path_get(&id, 1, now, &out);
+	assert_memory_equal(&out, &relay, sizeof(out));
+	path_session(1, wall(), now);
+	assert_int_equal(netmap_save(), 0);
+	netmap_fini();
+	begin(10);
+	provide(PLAN("1 anna 0"));
+	path_read(1, &out, &now);
+	assert_int_equal(out.family, 0); /* a relay is not saved, the session is */
+	assert_int_not_equal(now, 0);
 	netmap_fini();
 }
 
@@ -644,6 +696,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(sets_damaged_files_aside, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(refuses_what_it_cannot_keep, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(remembers_paths, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(weighs_paths, make_dir, remove_dir),
 		cmocka_unit_test(reads_paths_whole),
 		cmocka_unit_test(changes_under_readers),
 	};

@@ -19,7 +19,7 @@ struct peer_options {
 	struct tr_secret preshared_key;
 	struct tr_list allowed;
 	struct tr_sockaddr endpoint;
-	uint64_t keepalive;
+	uint64_t keepalive, derp;
 	const char *interface;
 };
 
@@ -40,6 +40,8 @@ const struct tr_option plan_peer_options[] = {
 	{.key = "endpoint", .type = TR_OPT_SOCKADDR, AT(endpoint), .doc = "where the peer is before it is heard"},
 	{.key = "persistent_keepalive", .type = TR_OPT_UINT, .unit = TR_UNIT_MS, .max = KEEPALIVE_MAX, AT(keepalive),
 		.doc = "send something at least this often; 0s: off"},
+	{.key = "derp", .type = TR_OPT_UINT, .min = 1, .max = UINT16_MAX, AT(derp),
+		.doc = "home region of the peer: the DERP relay that it keeps a connection to"},
 	{.key = "interface", .type = TR_OPT_STRING, AT(interface),
 		.doc = "instance whose peer it is; needed when several take peers"},
 	{0},
@@ -108,6 +110,7 @@ parse_peer(struct builder *b, const struct cfg_node *key, const struct cfg_node 
 	peer->allowed = o.allowed;
 	peer->endpoint = o.endpoint;
 	peer->keepalive = o.keepalive / 1000;
+	peer->derp = o.derp;
 	sodium_memzero(&o, sizeof(o));
 }
 

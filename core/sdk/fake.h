@@ -8,6 +8,7 @@
 
 #include "../config/config.h"
 #include "../engine.h"
+#include "../netmap/candidate.h"
 #include "pool.h"
 
 #include <sys/queue.h>
@@ -33,7 +34,8 @@ struct fake_blocks {
 struct fake_peer {
 	enum { PEER_FREE, PEER_LIVE, PEER_DYING } state;
 	struct tr_peer *record; /* malloc()ed, with its allowed IPs and name behind it */
-	struct tr_endpoint path;
+	struct tr_endpoint path; /* as long as it is the only one known */
+	struct candidates *ways; /* then NULL */
 	uint64_t session;
 };
 

@@ -10,7 +10,7 @@ struct peer_options {
 	struct tr_secret preshared_key;
 	struct tr_list allowed_ips;
 	struct tr_sockaddr endpoint;
-	uint64_t keepalive;
+	uint64_t keepalive, derp;
 	const char *interface;
 };
 
@@ -21,6 +21,7 @@ static const struct tr_option peer_table[] = {
 	{.key = "allowed_ips", .type = TR_OPT_PREFIX, .flags = TR_OPT_LIST, .offset = AT(allowed_ips)},
 	{.key = "endpoint", .type = TR_OPT_SOCKADDR, .offset = AT(endpoint)},
 	{.key = "persistent_keepalive", .type = TR_OPT_UINT, .unit = TR_UNIT_MS, .max = 65535000, .offset = AT(keepalive)},
+	{.key = "derp", .type = TR_OPT_UINT, .max = UINT16_MAX, .offset = AT(derp)},
 	{.key = "interface", .type = TR_OPT_STRING, .offset = AT(interface)},
 	{.key = NULL},
 };
@@ -167,8 +168,55 @@ change_allowed(struct world *w, struct tr_peer *r, struct tr_prefix *list, const
 		take_allowed(w, r->id, &c->add[i]);
 }
 
+/* ---- Paths ---- */
+
+static struct candidates *
+ways(struct world *w, uint32_t peer)
+{
+	struct fake_peer *p = &w->peers[peer];
+
+	if (p->ways)
+		return p->ways;
+	p->ways = malloc(sizeof(*p->ways));
+	if (!p->ways)
+		abort();
+	candidates_init(p->ways);
+	if (p->path.family)
+		candidates_configure(p->ways, &p->path, TR_PATH_CONFIGURED, w->now);
+	return p->ways;
+}
+
+static void
+adopt(struct world *w, const struct tr_peer *r, bool set)
+{
+	struct fake_peer *p = &w->peers[r->id];
+
+	if (!r->derp && !p->ways) {
+		if (set)
+			p->path = r->endpoint;
+		return;
+	}
+	candidates_home(ways(w, r->id), r->derp, r->public_key);
+	if (set)
+		candidates_configure(p->ways, &r->endpoint, TR_PATH_CONFIGURED, w->now);
+}
+
+static void
+path_in_use(const struct world *w, uint32_t peer, struct tr_endpoint *out)
+{
+	const struct fake_peer *p = &w->peers[peer];
+
+	*out = p->path;
+	if (!p->ways)
+		return;
+	const struct choice v = candidates_choice(p->ways, w->now);
+	*out = v.endpoint;
+	if (v.relayed)
+		out->flags = v.until <= w->now ? TR_ENDPOINT_TWICE | TR_ENDPOINT_ASK : v.renew <= w->now ? TR_ENDPOINT_ASK : 0;
+}
+
 static int
-change_peer(struct world *w, const struct tr_peer_change *c, const char *name, const char *origin, uint32_t *id)
+change_peer(struct world *w, const struct tr_peer_change *c, const char *name, uint16_t derp, const char *origin, uint32_t *id)
 {
 	uint32_t known = by_key(w, c->public_key);
 	struct tr_peer r = {0};
@@ -192,12 +240,14 @@ change_peer(struct world *w, const struct tr_peer_change *c, const char *name, c
 		r.name = name;
 	if (c->fields & TR_PEER_PSK)
 		memcpy(r.preshared_key, c->preshared_key, 32);
-	if (c->fields & TR_PEER_ENDPOINT)
-		w->peers[r.id].path = r.endpoint = c->endpoint;
+	r.derp = derp;
 	if (c->fields & TR_PEER_KEEPALIVE)
 		r.keepalive = c->keepalive;
+	if (c->fields & TR_PEER_ENDPOINT)
+		r.endpoint = c->endpoint;
 	change_allowed(w, &r, list, c);
 	publish(w, &r);
+	adopt(w, &r, c->fields & TR_PEER_ENDPOINT);
 	event(fake_newest(w), known ? TR_PEER_CHANGED : TR_PEER_ADDED, r.id);
 	return 0;
 }
@@ -221,7 +271,7 @@ add_yaml(struct world *w, const char *name, const struct cfg_node *node, struct 
 		c.endpoint = (struct tr_endpoint){.family = o.endpoint.addr.family, .remote_port = o.endpoint.port};
 		memcpy(c.endpoint.remote, o.endpoint.addr.ip, 16);
 	}
-	if (change_peer(w, &c, name, "pipeline.yaml", &id) != 0)
+	if (change_peer(w, &c, name, (uint16_t)o.derp, "pipeline.yaml", &id) != 0)
 		fake_failed("more than %u peers (max_peers)", w->max_peers);
 	return id;
 }
@@ -280,7 +330,7 @@ fh_resume(struct fh *h, uint32_t peer)
 void
 fh_path(struct fh *h, uint32_t peer, struct tr_endpoint *out)
 {
-	*out = h->world->peers[peer].path;
+	path_in_use(h->world, peer, out);
 }
 
 void
@@ -299,6 +349,7 @@ fake_netmap_settle(struct world *w)
 			continue;
 		fake_blocks_zero(w, id);
 		garbage(w, w->peers[id].record);
+		free(w->peers[id].ways);
 		memset(&w->peers[id], 0, sizeof(w->peers[id]));
 	}
 	while (w->n_garbage)
@@ -309,8 +360,10 @@ void
 fake_netmap_free(struct world *w)
 {
 	fake_netmap_settle(w);
-	for (uint32_t id = 1; id <= w->max_peers; id++)
+	for (uint32_t id = 1; id <= w->max_peers; id++) {
 		free(w->peers[id].record);
+		free(w->peers[id].ways);
+	}
 	free(w->garbage);
 	if (w->arena)
 		arena_free(w->arena);
@@ -372,7 +425,7 @@ static void
 host_paths(struct tr_node *node, const uint32_t *peer, uint16_t n, struct tr_endpoint *out)
 {
 	for (uint16_t i = 0; i < n; i++)
-		out[i] = fake_of(node->instance)->world->peers[peer[i]].path;
+		path_in_use(fake_of(node->instance)->world, peer[i], &out[i]);
 }
 
 static const struct tr_peer *
@@ -405,8 +458,14 @@ owned(struct tr_node *node, uint32_t peer, const char *name)
 static void
 host_path_learn(struct tr_node *node, uint32_t peer, const struct tr_endpoint *from)
 {
-	if (owned(node, peer, "path_learn"))
-		fake_of(node->instance)->world->peers[peer].path = *from;
+	struct world *w = fake_of(node->instance)->world;
+
+	if (!owned(node, peer, "path_learn"))
+		return;
+	if (from->gate == TR_KIND_UDP && !w->peers[peer].ways)
+		w->peers[peer].path = *from;
+	else
+		candidates_heard(ways(w, peer), from, w->peers[peer].record->public_key, w->now);
 }
 
 static void
@@ -414,8 +473,46 @@ host_path_session(struct tr_node *node, uint32_t peer)
 {
 	struct world *w = fake_of(node->instance)->world;
 
-	if (owned(node, peer, "path_session"))
-		w->peers[peer].session = w->wall_base + w->now;
+	if (!owned(node, peer, "path_session"))
+		return;
+	w->peers[peer].session = w->wall_base + w->now;
+	if (w->peers[peer].ways)
+		candidates_session(w->peers[peer].ways, w->now);
+}
+
+static void
+host_path_tell(struct tr_node *node, uint32_t peer, const struct tr_path *news)
+{
+	struct world *w = fake_of(node->instance)->world;
+
+	if (owned(node, peer, "path_tell"))
+		candidates_tell(ways(w, peer), news, w->now);
+}
+
+static int
+host_path_post(struct tr_instance *i, uint32_t peer, const struct tr_path *news)
+{
+	struct world *w = fake_of(i)->world;
+
+	if (!fake_allow(i, BY_CONTROL | BY_SERVICE | BY_JOB, "path_post"))
+		return -EAGAIN;
+	if (peer && peer <= w->max_peers && w->peers[peer].state == PEER_LIVE)
+		candidates_tell(ways(w, peer), news, w->now);
+	return 0;
+}
+
+static uint16_t
+host_path_list(struct tr_instance *i, uint32_t peer, struct tr_path *out, uint16_t max)
+{
+	struct world *w = fake_of(i)->world;
+	const struct fake_peer *p = &w->peers[peer];
+
+	if (p->ways)
+		return candidates_list(p->ways, w->now, out, max);
+	if (!p->path.family || !max)
+		return 0;
+	*out = (struct tr_path){.endpoint = p->path, .state = p->session ? TR_PATH_ALIVE : TR_PATH_UNTRIED, .use = TR_PATH_IN_USE};
+	return 1;
 }
 
 static void
@@ -433,7 +530,8 @@ host_peer_each(struct tr_instance *i, void (*fn)(void *, const struct tr_peer *)
 static void
 host_path_show(struct tr_instance *i, uint32_t peer, struct tr_endpoint *path, uint64_t *session)
 {
-	*path = fake_of(i)->world->peers[peer].path;
+	path_in_use(fake_of(i)->world, peer, path);
+	path->flags = 0;
 	*session = fake_of(i)->world->peers[peer].session;
 }
 
@@ -445,7 +543,8 @@ host_peer_set(struct tr_instance *i, const struct tr_peer_change *c)
 
 	if (!fake_allow(i, BY_CONTROL, "peer_set"))
 		return -EINVAL;
-	return change_peer(w, c, NULL, "operator", &id);
+	const uint32_t known = by_key(w, c->public_key);
+	return change_peer(w, c, NULL, known ? w->peers[known].record->derp : 0, "operator", &id);
 }
 
 /* Is `name` below the domain? Then what stands before it. */
@@ -527,6 +626,9 @@ fake_netmap_host(struct tr_host *host)
 	host->path_session = host_path_session;
 	host->peer_each = host_peer_each;
 	host->path_show = host_path_show;
+	host->path_tell = host_path_tell;
+	host->path_post = host_path_post;
+	host->path_list = host_path_list;
 	host->peer_set = host_peer_set;
 	host->names_find = host_names_find;
 	host->name_reverse = host_name_reverse;

@@ -163,7 +163,7 @@ deliver_peer(struct worker *w, const struct inbox_entry *m, struct graph_node *o
 {
 	const struct tr_class *c = m->instance->class_;
 	if (m->arg == TR_PEER_CHANGED)
-		path_adopt(m->peer); /* an endpoint that the operator set; only the owner writes the one in use */
+		path_adopt(m->peer, w->t.gt.now); /* an endpoint that the operator set; only the owner writes the one in use */
 	if (c->peer && own) {
 		c->peer(&own->pub, (enum tr_peer_event)m->arg, m->peer);
 		graph_walk(own->graph);
@@ -174,6 +174,23 @@ deliver_peer(struct worker *w, const struct inbox_entry *m, struct graph_node *o
 			rte_pause();
 		w->wake_control = true;
 	}
+}
+
+static void
+forgotten(void *a, void *b)
+{
+	free(b);
+	(void)a;
+}
+
+static void
+deliver_path(struct worker *w, const struct inbox_entry *m)
+{
+	struct tr_path *news = (struct tr_path *)(uintptr_t)m->arg;
+	path_tell(m->peer, news, w->t.gt.now);
+	while (loop_post_quiet(w->t.engine->control, forgotten, NULL, news) != 0)
+		rte_pause();
+	w->wake_control = true;
 }
 
 static unsigned
@@ -195,6 +212,9 @@ read_inbox(struct worker *w)
 			break;
 		case INBOX_PEER:
 			deliver_peer(w, &m[i], own);
+			break;
+		case INBOX_PATH:
+			deliver_path(w, &m[i]);
 			break;
 		case TO_CONTROL:
 		case TO_SERVICE:

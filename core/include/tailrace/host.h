@@ -94,7 +94,8 @@ struct tr_host {
 	void (*peers_by_source)(struct tr_node *, struct rte_mbuf *const *, uint16_t n, uint32_t *peer);
 	/* [W] Receiver indexes: value (never 0) given to index_new(), or 0. A reader never sees another index's value. */
 	void (*indexes)(struct tr_node *, const uint32_t *index, uint16_t n, uint64_t *value);
-	/* [W] Endpoints in use, copied; family 0: none known. */
+	/* [W] Endpoints in use, copied; family 0: none known. Their flags are for `path` and path_learn(): a transport leaves
+	 * them in, and compares the whole with what a packet came from. */
 	void (*paths)(struct tr_node *, const uint32_t *peer, uint16_t n, struct tr_endpoint *out);
 	/* [W] Bulk AEAD by the engine chosen at start. */
 	void (*aead_seal)(struct tr_node *, struct tr_aead *, uint16_t n);
@@ -104,7 +105,8 @@ struct tr_host {
 	/* [W J C] NULL when there is none. */
 	const struct tr_peer *(*peer)(struct tr_instance *, uint32_t id);
 	uint32_t (*peer_by_key)(struct tr_instance *, const uint8_t public_key[32]); /* [W J C] */
-	/* [W, owner] The peer was heard, authenticated, from here: becomes the endpoint in use; saved within a second. */
+	/* [W, owner] The peer was heard, authenticated, from here, and the endpoint in use differs (if only in its flags).
+	 * Becomes the endpoint in use if the rules of netmap.h say so; saved within a second. */
 	void (*path_learn)(struct tr_node *, uint32_t peer, const struct tr_endpoint *from);
 	/* [W, owner] A session began now (saved: after a restart the peer gets TR_PEER_RESUME). */
 	void (*path_session)(struct tr_node *, uint32_t peer);
@@ -167,6 +169,15 @@ struct tr_host {
 	 * `gate` (type ip; towards a route or an interface); what the RFCs forbid or the rate does not allow is not sent. The
 	 * packet stays the caller's, to be dropped. */
 	enum tr_icmp_fate (*icmp_error)(struct tr_node *, uint16_t gate, const struct rte_mbuf *pkt, enum tr_icmp why, uint32_t arg);
+
+	/* ---- Paths (netmap.h) ---- */
+	/* What a prober, or whoever learns of a path to a peer, has to say about one: UNTRIED adds a candidate, if it is new;
+	 * TRIED, ALIVE (with latency, MTU and trust) and DEAD are results; GONE forgets it. Candidates are told apart by gate,
+	 * family, remote address and port (and key). */
+	void (*path_tell)(struct tr_node *, uint32_t peer, const struct tr_path *); /* [W, owner] */
+	int (*path_post)(struct tr_instance *, uint32_t peer, const struct tr_path *); /* [C S J] -EAGAIN: no room */
+	/* [*] Candidates, copied; the one in use first. Returns how many there are, up to max. */
+	uint16_t (*path_list)(struct tr_instance *, uint32_t peer, struct tr_path *out, uint16_t max);
 
 	const struct tr_crypto *crypto;
 };

@@ -18,7 +18,65 @@ struct tr_peer {
 	const char *name;         /* NULL: none */
 	const struct tr_prefix *allowed;
 	const char *origin;       /* who wrote it: "pipeline.yaml", "operator", … */
+	uint16_t derp;            /* home region: the DERP relay that the peer keeps a connection to; 0: unknown */
 };
+
+/*
+ * Paths: the ways to a peer that somebody knows of. One record per peer; its owner worker alone writes it, others post.
+ * The core chooses the endpoint in use, by these rules:
+ *
+ *   - A direct path (UDP) that is trusted is used alone. One that is not is used together with the relay, each packet by
+ *     both; the receiver's replay window drops the second copy. Without a relay it is used alone.
+ *   - Whoever probes paths tells of answers (TR_PATH_ALIVE and until when to trust it). An answer is taken up if there is
+ *     no trusted direct path, or if it is better: lower latency in percent, plus 10 points for IPv6, 20 for a private, 30
+ *     for a link-local, 50 for a loopback address; same address: larger MTU. From then on packets heard teach only
+ *     candidates.
+ *   - As long as nobody probes, the address that the peer was last heard from is used, and trusted for twice as long as
+ *     the peer was silent before, at least 2.5 s and at most 11 s (a live WireGuard peer is silent for 10 s at most). A
+ *     direct path on which nothing is heard is given up after 10 s if the relay is, and tried again with every session.
+ *   - Otherwise the relay: the peer's home region, or the one that it was last heard from.
+ */
+enum tr_path_state {
+	TR_PATH_UNTRIED, /* known of */
+	TR_PATH_TRIED,   /* being tried: nothing has come back yet */
+	TR_PATH_ALIVE,   /* it was answered on, or the peer was heard from it */
+	TR_PATH_DEAD,    /* tried in vain */
+	TR_PATH_GONE,    /* to path_tell(): forget it */
+};
+
+enum tr_path_origin {
+	TR_PATH_CONFIGURED, /* netmap or operator */
+	TR_PATH_SAVED,      /* in use when the core ran before */
+	TR_PATH_HEARD,      /* an authenticated packet came from it */
+	TR_PATH_PROBED,     /* a valid probe came from it */
+	TR_PATH_CALLED,     /* the peer told of it */
+};
+
+enum tr_path_use { TR_PATH_UNUSED, TR_PATH_IN_USE, TR_PATH_COPIES /* relay of an untrusted direct path */ };
+
+enum tr_path_why { /* the endpoint in use was chosen */
+	TR_PATH_ONLY,       /* there is no other */
+	TR_PATH_LAST_HEARD,
+	TR_PATH_FIRST,      /* answered when there was no trusted one */
+	TR_PATH_BETTER,     /* by points */
+	TR_PATH_LARGER,     /* same address, larger MTU */
+	TR_PATH_TRYING,     /* not known to work yet; the relay carries a copy */
+	TR_PATH_NO_DIRECT,  /* the relay: no direct path works */
+};
+
+struct tr_path {
+	struct tr_endpoint endpoint; /* its mtu: of the path, less the outer headers */
+	uint64_t heard;      /* ns of the core's clock: last sign of life; 0: never. Not read by path_tell() */
+	uint64_t until;      /* ns: trusted until then (ALIVE) */
+	uint32_t latency_us; /* last round trip; 0: unknown */
+	uint8_t state;       /* enum tr_path_state */
+	uint8_t origin;      /* enum tr_path_origin: who told of it first */
+	uint8_t use;         /* enum tr_path_use. Not read by path_tell() */
+	uint8_t why;         /* enum tr_path_why, of the one in use. Not read by path_tell() */
+};
+_Static_assert(sizeof(struct tr_path) == 64, "one cache line");
+
+#define TR_PATHS 15 /* candidates of one peer; a new one pushes out the least useful */
 
 enum tr_peer_field {
 	TR_PEER_PSK = 1u << 0,

@@ -17,19 +17,41 @@
 
 #define TR_NO_PEER 0u /* peer ids start at 1 */
 
-/*
- * Where a transport's packet goes: a send gate of `path` and what that gate needs. For the gate kind udp:
- * addresses and ports. For others (a DERP region, a peer relay) `remote` is theirs to define.
- */
+/* Kinds of endpoints: the first out gates of `path`, in this order. Gates of other names follow. */
+enum tr_endpoint_kind {
+	TR_KIND_UDP,   /* addresses and ports */
+	TR_KIND_DERP,  /* family TR_FAMILY_KEY: a client of a DERP region */
+	TR_KIND_RELAY, /* addresses and ports of a peer relay; `local` is the relay's to define */
+};
+
+#define TR_FAMILY_KEY 1 /* remote and local together are a public key, remote_port is the DERP region */
+
+/* Set by host->paths(), so that such an endpoint equals none that a packet was received from. A receiver sets none. */
+enum tr_endpoint_flag {
+	TR_ENDPOINT_TWICE = 1u << 0, /* not trusted: `path` sends a copy by the peer's relay */
+	TR_ENDPOINT_ASK = 1u << 1,   /* path_learn() wants to be told of the next packet from it */
+};
+
+/* Where a transport's packet goes: a send gate of `path` and what that gate needs. */
 struct tr_endpoint {
-	uint8_t family; /* 4 or 6; 0: no endpoint. Of both addresses, IPv4 in the first four bytes */
-	uint8_t gate;   /* which of path's out gates; 0 = udp */
-	uint16_t mtu;   /* largest payload that the path carries; 0: unknown */
+	uint8_t family : 4; /* 4, 6 or TR_FAMILY_KEY; 0: no endpoint. Of both addresses, IPv4 in the first four bytes */
+	uint8_t flags : 4;  /* enum tr_endpoint_flag */
+	uint8_t gate;       /* enum tr_endpoint_kind, or the number of another of path's out gates */
+	uint16_t mtu;       /* largest payload that the path carries; 0: unknown */
 	uint16_t remote_port, local_port; /* host byte order */
 	uint8_t remote[16];
 	uint8_t local[16]; /* all zero: the sender's interface chooses */
 };
 _Static_assert(sizeof(struct tr_endpoint) == 40, "an endpoint must fit into the packet metadata");
+
+static inline struct tr_endpoint
+tr_endpoint_derp(uint16_t region, const uint8_t key[32])
+{
+	struct tr_endpoint e = {.family = TR_FAMILY_KEY, .gate = TR_KIND_DERP, .remote_port = region};
+	memcpy(e.remote, key, 16);
+	memcpy(e.local, key + 16, 16);
+	return e;
+}
 
 enum tr_meta_field { /* for the declared reads and writes of a gate */
 	TR_META_L3 = 1u << 0,       /* l3_len, l4 */

@@ -13,7 +13,7 @@
 #include <tailrace/packet.h>
 
 #define TR_ABI_MAJOR 0
-#define TR_ABI_MINOR 1
+#define TR_ABI_MINOR 2
 
 /* ---- Gates ---------------------------------------------------------------------------------------------- */
 

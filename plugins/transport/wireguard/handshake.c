@@ -290,6 +290,7 @@ answer_commit(struct tr_node *node, struct rte_mbuf *m)
 		p->initiated = p->handshake_sent = *node->now;
 		peer_begin_responder(node, id, &a.keys, index, a.remote);
 		node->host->path_learn(node, id, &tr_meta(m)->endpoint);
+		node->host->paths(node, &id, 1, &tr_meta(m)->endpoint);
 
 		tr_guard_lift(m);
 		m->data_off = TR_HEADROOM;

@@ -223,19 +223,29 @@ test_relay(void **state)
 	struct network *n = network_new((struct network_config){0});
 	struct tr_endpoint e;
 	connect_both(n);
-	n->a.gate = 3;
-	say(&n->a, 60, 1);
-	n->a.wire[0].to = (struct tr_endpoint){.family = 4, .gate = 3, .remote = {2}}; /* a's choice of path */
-	carry(&n->a, &n->b);
-	expect(&n->b, 60, 1);
-	fh_path(n->b.h, 1, &e);
-	assert_int_equal(e.gate, 3);
-	n->b.gate = 3;
-	for (int i = 0; i < 130; i++) { /* a session is renewed there, too */
+	n->a.gate = n->b.gate = 3;
+	for (int i = 0; i <= 11; i++) { /* the direct path is given up once nothing came by it for 10 s */
+		fh_path(n->a.h, 1, &e);
+		assert_int_equal(e.gate, i < 11 ? 0 : 3);
+		assert_int_equal(e.flags, i == 0 || i == 11 ? 0 : TR_ENDPOINT_TWICE | TR_ENDPOINT_ASK);
+		for (int k = 0; k < 2; k++) {
+			struct side *from = k ? &n->b : &n->a, *to = k ? &n->a : &n->b;
+			say(from, 60, 1);
+			if (i == 0)
+				from->wire[0].to = (struct tr_endpoint){.family = 4, .gate = 3, .remote = {to->octet}};
+			carry(from, to);
+			expect(to, 60, 1);
+		}
+		fh_advance(n->a.h, SECONDS(1));
+		fh_advance(n->b.h, SECONDS(1));
+	}
+	for (int i = 0; i < 130; i++) { /* a session is renewed there, too; then the direct path is tried again */
 		pass(n, SECONDS(1));
 		say(&n->b, 60, 2);
-		assert_int_equal(n->b.wire[0].to.gate, 3);
-		assert_int_equal(n->b.wire[0].to.local_port, 7); /* not ours to write */
+		if (n->b.wire[0].to.gate == 3)
+			assert_int_equal(n->b.wire[0].to.local_port, 7); /* not ours to write */
+		else
+			assert_in_range(i, 105, 129);
 		settle(n);
 		expect(&n->a, 60, 2);
 		say(&n->a, 60, 3);
