@@ -13,6 +13,7 @@
 
 struct engine;
 struct netmap_table;
+struct plan_ref;
 
 /* An instance: one object of one build of a class with one set of options. Carried over by generations that change none
  * of these. What must outlive it (counters, blocks, timers, held packets) belongs to its slot, found by name. */
@@ -71,6 +72,13 @@ void engine_set_catalogue(struct engine *e, struct catalogue *c); /* takes over 
  * as long as there are peers. */
 int engine_apply(struct engine *e, struct plan *p, struct plan_diff *diff, void (*done)(void *arg, const char *error), void *arg);
 const struct plan *engine_plan(const struct engine *e); /* the running one; NULL before the first */
+/* The running plan, kept so that it can be applied again whatever becomes of its file. NULL: none runs. */
+struct plan_ref *engine_hold(struct engine *e);
+const struct plan *engine_held(const struct plan_ref *held);
+/* As engine_apply(), of a plan that was held; the hold stays the caller's. */
+int engine_apply_held(struct engine *e, struct plan_ref *held, struct plan_diff *diff, void (*done)(void *arg, const char *error),
+	void *arg);
+void engine_release(struct plan_ref *held); /* NULL: nothing */
 /* ns since the worker last began a loop, as far as `seen` tells, which holds what an earlier call saw (zeroed: none). */
 struct engine_stall {
 	uint64_t loops, since;

@@ -19,6 +19,7 @@ const struct cli_command *const cli_commands[] = {
 	&cli_top,
 	&cli_apply,
 	&cli_reload,
+	&cli_confirm,
 	&cli_persist,
 	&cli_show,
 	&cli_instance,

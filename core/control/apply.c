@@ -17,6 +17,8 @@ struct apply_request {
 	char *file;
 	uint64_t began; /* ns */
 	unsigned actions;
+	unsigned trial;        /* s; 0: for good */
+	struct plan_ref *held; /* what ran before; NULL: for good */
 	/* Made by read_plan(), on a thread of the pool. */
 	const struct appliance *appliance;
 	const struct plan *now; /* the running one */
@@ -27,6 +29,16 @@ struct apply_request {
 	json_t *lines, *said; /* actions; diagnostics */
 	bool reading; /* atomic */
 };
+
+#define TRIAL_MAX 86400 /* s */
+
+static void
+request_free(struct apply_request *q)
+{
+	engine_release(q->held);
+	free(q->file);
+	free(q);
+}
 
 static json_t *
 diagnostics(const struct diags *d)
@@ -72,8 +84,8 @@ action_list(const struct plan_diff *d, unsigned *n)
 	return list;
 }
 
-static void
-remember(struct commands *c, const char *error)
+void
+apply_remember(struct commands *c, const char *error)
 {
 	free(c->apply_error);
 	c->apply_error = error ? strdup(error) : NULL;
@@ -85,20 +97,23 @@ finish(struct apply_request *q, const char *error)
 	struct commands *c = q->c;
 	unsigned generation = (unsigned)engine_generation(c->on.engine);
 	double took = (double)(commands_now() - q->began) / 1e9;
-	remember(c, error);
+	apply_remember(c, error);
 	c->apply = NULL;
 	if (error)
 		log_error("apply", "%s: %s; generation %u goes on", q->file, error, generation);
 	else
 		log_info("apply", "%s: generation %u runs, %u actions, %.3f s", q->file, generation, q->actions, took);
+	if (!error && q->held) {
+		trial_begin(c, q->file, q->held, q->trial);
+		q->held = NULL;
+	}
 	if (q->r && error)
 		management_error(q->r, "%s: %s (nothing has changed)", q->file, error);
 	else if (q->r)
-		management_reply(q->r, json_pack("{s:i, s:i, s:f, s:s, s:b}", "generation", (int)generation, "actions",
+		management_reply(q->r, json_pack("{s:i, s:i, s:f, s:s, s:b, s:o}", "generation", (int)generation, "actions",
 					       (int)q->actions, "seconds", took, "file", q->file, "lasting",
-					       strcmp(q->file, c->on.appliance->pipeline) == 0));
-	free(q->file);
-	free(q);
+					       strcmp(q->file, c->on.appliance->pipeline) == 0, "trial", trial_describe(c)));
+	request_free(q);
 }
 
 static void
@@ -108,7 +123,7 @@ on_applied(void *arg, const char *error)
 	if (q->c)
 		finish(q, error);
 	else
-		free(q); /* the commands have gone */
+		request_free(q); /* the commands have gone */
 }
 
 static void
@@ -119,7 +134,7 @@ refuse(struct apply_request *q)
 	json_array_foreach(q->said, i, line) if (!q->r) log_error("apply", "%s", json_string_value(line));
 	char text[64];
 	snprintf(text, sizeof(text), "%u error%s in the configuration", q->diags.errors, q->diags.errors == 1 ? "" : "s");
-	remember(q->c, text);
+	apply_remember(q->c, text);
 	log_error("apply", "%s: %s; nothing has changed", q->file, text);
 	if (q->r)
 		management_error_details(q->r, q->said, "%s: %s; nothing has changed", q->file, text);
@@ -127,8 +142,23 @@ refuse(struct apply_request *q)
 		json_decref(q->said);
 	q->c->apply = NULL;
 	diags_free(&q->diags);
-	free(q->file);
-	free(q);
+	request_free(q);
+}
+
+/* Says no to an apply that can't even begin. */
+static bool
+may_apply(struct commands *c, struct request *r)
+{
+	char text[512] = "another apply is under way";
+	if (trial_file(c))
+		snprintf(text, sizeof(text), "%s is on trial: `tailrace confirm` first, or `tailrace confirm --no`", trial_file(c));
+	if (!c->apply && !trial_file(c))
+		return true;
+	if (r)
+		management_error(r, "%s", text);
+	else
+		log_warning("apply", "refused: %s", text);
+	return false;
 }
 
 /* What grows with the file: on a thread of the pool. Nobody else loads plugins or replaces the running plan meanwhile. */
@@ -154,7 +184,7 @@ discard(struct apply_request *q)
 	plan_diff_free(&q->diff);
 	plan_free(q->plan);
 	catalogue_free(&q->catalogue);
-	free(q);
+	request_free(q);
 }
 
 static void
@@ -184,19 +214,22 @@ hand_over(void *arg)
 }
 
 static void
-apply(struct commands *c, struct request *r, const char *file)
+apply(struct commands *c, struct request *r, const char *file, unsigned trial)
 {
+	if (!may_apply(c, r))
+		return;
 	struct apply_request *q = calloc(1, sizeof(*q));
 	char *copy = strdup(file);
-	if (!q || !copy || c->apply) {
+	if (!q || !copy) {
 		if (r)
-			management_error(r, c->apply ? "another apply is under way" : "no memory");
+			management_error(r, "no memory");
 		free(copy);
 		free(q);
 		return;
 	}
 	*q = (struct apply_request){.c = c, .r = r, .file = copy, .began = commands_now(), .appliance = c->on.appliance,
-		.now = engine_plan(c->on.engine), .reading = true};
+		.now = engine_plan(c->on.engine), .reading = true, .trial = trial};
+	q->held = trial ? engine_hold(c->on.engine) : NULL;
 	c->apply = q;
 	if (loop_work(c->on.loop, read_plan, hand_over, q) != 0)
 		finish(q, "no memory");
@@ -205,12 +238,14 @@ apply(struct commands *c, struct request *r, const char *file)
 void
 command_apply(void *arg, struct request *r, int argc, char *const *argv)
 {
-	if (argc != 1 || argv[0][0] != '/') {
-		management_error(r, "apply needs the absolute path of a file");
+	char *end = "";
+	unsigned long trial = argc == 2 ? strtoul(argv[1], &end, 10) : 0;
+	if (argc < 1 || argc > 2 || argv[0][0] != '/' || *end || (argc == 2 && (trial < 1 || trial > TRIAL_MAX))) {
+		management_error(r, "apply needs the absolute path of a file, and the seconds of a trial (1 to %d) if it is one", TRIAL_MAX);
 		return;
 	}
 	log_info("apply", "%s, asked for by uid %u", argv[0], management_uid(r));
-	apply(arg, r, argv[0]);
+	apply(arg, r, argv[0], (unsigned)trial);
 }
 
 void
@@ -218,13 +253,13 @@ command_reload(void *arg, struct request *r, int argc, char *const *argv)
 {
 	struct commands *c = arg;
 	log_info("apply", "reload, asked for by uid %u", management_uid(r));
-	apply(c, r, c->on.appliance->pipeline);
+	apply(c, r, c->on.appliance->pipeline, 0);
 }
 
 void
 commands_reload(struct commands *c)
 {
-	apply(c, NULL, c->on.appliance->pipeline);
+	apply(c, NULL, c->on.appliance->pipeline, 0);
 }
 
 void
@@ -237,6 +272,5 @@ apply_free(struct commands *c)
 		management_error(q->r, "the daemon ends");
 	while (__atomic_load_n(&q->reading, __ATOMIC_ACQUIRE)) /* the plan that it compares with is about to go */
 		usleep(1000);
-	free(q->file);
 	q->c = NULL; /* hand_over() or on_applied() frees it */
 }

@@ -403,6 +403,7 @@ commands_new(const struct commands_config *config)
 		{"top", command_top, c},
 		{"apply", command_apply, c},
 		{"reload", command_reload, c},
+		{"confirm", command_confirm, c},
 		{"persist", command_persist, c},
 		{"netmap", command_netmap, c},
 		{"show", command_show, c},
@@ -428,6 +429,7 @@ commands_free(struct commands *c)
 		return;
 	trace_free(c);
 	apply_free(c);
+	trial_free(c);
 	peer_walks_free(c);
 	top_free(c);
 	exporter_free(c->exporter);

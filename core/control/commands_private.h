@@ -9,6 +9,7 @@
 struct peer_walk;
 struct apply_request;
 struct trace_request;
+struct trial;
 struct top;
 
 struct commands {
@@ -19,6 +20,7 @@ struct commands {
 	char *applied_file;          /* NULL: the appliance's */
 	char *apply_error;           /* of the last apply; NULL: it went well */
 	struct apply_request *apply; /* under way */
+	struct trial *trial;         /* waits to be confirmed */
 	struct trace_request *trace; /* under way */
 	struct top *top;             /* what the last `top` saw */
 	struct peer_walk *walks;     /* under way */
@@ -65,8 +67,15 @@ typedef void health_say(void *arg, bool problem, const char *what, const char *f
 	__attribute__((format(printf, 4, 5)));
 void health_tell(const struct health *h, health_say *say, void *arg);
 
-command_fn command_status, command_peers, command_trace, command_apply, command_reload, command_top;
+command_fn command_status, command_peers, command_trace, command_apply, command_reload, command_confirm,
+	command_top;
 void metrics_render(void *commands, struct scrape *s);
+void apply_remember(struct commands *c, const char *error); /* of the last apply, for status; NULL: it went well */
 void apply_free(struct commands *c);
+/* trial.c */
+void trial_begin(struct commands *c, const char *file, struct plan_ref *held, unsigned seconds); /* takes the hold */
+const char *trial_file(const struct commands *c); /* on trial; NULL: none is */
+json_t *trial_describe(const struct commands *c); /* new reference; null: none */
+void trial_free(struct commands *c);
 void trace_free(struct commands *c);
 void top_free(struct commands *c);

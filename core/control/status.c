@@ -143,11 +143,22 @@ static void __attribute__((format(printf, 4, 5))) say(void *arg, bool bad, const
 }
 
 static void
+add_trial(struct status *s)
+{
+	json_t *t = trial_describe(s->c);
+	if (json_is_object(t))
+		problem(s->notices, "trial", "%s is rolled back in %.0f s unless `tailrace confirm` comes first",
+			json_string_value(json_object_get(t, "file")), json_number_value(json_object_get(t, "seconds_left")));
+	json_decref(t);
+}
+
+static void
 add_configuration(struct status *s)
 {
 	const struct catalogue *k = engine_catalogue(s->c->on.engine);
 	if (!engine_plan(s->c->on.engine))
 		problem(s->problems, "pipeline", "none is running yet");
+	add_trial(s);
 	health_tell(s->c->health, say, s);
 	if (s->c->apply_error)
 		problem(s->notices, "last apply", "%s", s->c->apply_error);
@@ -220,11 +231,11 @@ reply_status(void *arg)
 	engine_each(e, add_instance, s);
 	json_t *rates = commands_rates(c, "totals", totals), *drops = commands_drops(c, true), *told = hints(s, drops);
 	json_t *v = json_pack(
-		"{s:b, s:o, s:o, s:s, s:i, s:f, s:I, s:s*, s:b, s:{s:i, s:i}, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"{s:b, s:o, s:o, s:s, s:i, s:f, s:I, s:s*, s:b, s:o, s:{s:i, s:i}, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"working", p && json_array_size(s->problems) == 0, "problems", s->problems, "notices", s->notices,
 		"version", TR_VERSION, "pid", (int)getpid(), "uptime", (double)(commands_now() - c->started) / 1e9,
 		"generation", (json_int_t)engine_generation(e), "pipeline", p ? p->file : NULL, "applying",
-		c->apply != NULL, "peers", "total", (int)s->peers, "up", (int)s->peers_up, "workers", workers, "ports",
+		c->apply != NULL, "trial", trial_describe(c), "peers", "total", (int)s->peers, "up", (int)s->peers_up, "workers", workers, "ports",
 		s->ports, "instances", s->instances, "plugins", s->plugins, "totals", totals ? totals : json_object(),
 		"totals_per_second", rates, "drops_last_minute", drops, "hints", told);
 	management_reply(s->r, v);

@@ -457,6 +457,37 @@ engine_apply(struct engine *e, struct plan *p, struct plan_diff *diff, void (*do
 	return apply_ref(e, ref, diff, done, arg);
 }
 
+struct plan_ref *
+engine_hold(struct engine *e)
+{
+	if (!e->current)
+		return NULL;
+	e->current->plan->refs++;
+	return e->current->plan;
+}
+
+const struct plan *
+engine_held(const struct plan_ref *held)
+{
+	return held->plan;
+}
+
+int
+engine_apply_held(struct engine *e, struct plan_ref *held, struct plan_diff *diff, void (*done)(void *arg, const char *error),
+	void *arg)
+{
+	if (e->apply || e->closing)
+		return -EBUSY;
+	held->refs++;
+	return apply_ref(e, held, diff, done, arg);
+}
+
+void
+engine_release(struct plan_ref *held)
+{
+	plan_unref(held);
+}
+
 void
 engine_rewire(struct engine *e)
 {
