@@ -1,26 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The small classes: mux, path, drop. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "net/classes.h"
-#include "net/rig.h"
 #include "net/testpacket.h"
 #include "netmap/store.h"
 
-static struct rig r;
-static uint8_t buf[2048];
+#include "net/expect.h" /* after headers whose functions have an `r` of their own */
 
-static const struct rig_out *
-expect(const char *verdict)
-{
-	const struct rig_out *o = rig_next(&r);
-	assert_string_equal(rig_verdict(&r, o), verdict);
-	return o;
-}
+static uint8_t buf[2048];
 
 /* ---- mux: gate 0 is icmp; gate 1 alone on 3478; on 443 gate 2 takes all, 3 and 4 by first bytes ---- */
 

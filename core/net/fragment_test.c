@@ -2,16 +2,12 @@
 /* Datagrams that are split by a route or an interface, and gathered by an interface. */
 #include "net/fragment.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-
 #include "control/rcu.h"
 #include "net/classes.h"
 #include "net/interface.h"
-#include "net/rig.h"
 #include "net/testpacket.h"
+
+#include "net/expect.h" /* after headers whose functions have an `r` of their own */
 
 #define US "02:00:00:00:00:01"
 #define PEER "02:00:00:00:00:99"
@@ -24,26 +20,10 @@ struct parts {
 	uint8_t data[64][1700];
 };
 
-static struct rig r;
 static uint8_t buf[4096];
 static struct tr_prefix addresses[2];
 static struct tr_addr gateways[2];
 static struct interface_options options;
-
-static const struct rig_out *
-expect(const char *verdict)
-{
-	const struct rig_out *o = rig_next(&r);
-	assert_string_equal(rig_verdict(&r, o), verdict);
-	return o;
-}
-
-static void
-drain(void)
-{
-	while (rig_next(&r) != NULL)
-		;
-}
 
 static int
 open_interface(void **state)

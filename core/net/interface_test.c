@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "net/interface.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
 #include <errno.h>
 
 #include "net/classes.h"
-#include "net/rig.h"
 #include "net/testpacket.h"
+
+#include "net/expect.h" /* after headers whose functions have an `r` of their own */
 
 #define US "02:00:00:00:00:01"
 #define PEER "02:00:00:00:00:99"
 #define ALL "ff:ff:ff:ff:ff:ff"
 #define SECOND UINT64_C(1000000000)
 
-static struct rig r;
 static uint8_t buf[2048];
 
 static struct tr_prefix addresses[3];
@@ -32,21 +28,6 @@ set_options(uint16_t vlan)
 	assert_true(parse_addr("192.0.2.254", &gateways[0]));
 	assert_true(parse_addr("2001:db8::ff", &gateways[1]));
 	options = (struct interface_options){.address = {3, addresses}, .gateway = {2, gateways}, .vlan = vlan, .mtu = 1500};
-}
-
-static const struct rig_out *
-expect(const char *verdict)
-{
-	const struct rig_out *o = rig_next(&r);
-	assert_string_equal(rig_verdict(&r, o), verdict);
-	return o;
-}
-
-static void
-drain(void)
-{
-	while (rig_next(&r) != NULL)
-		;
 }
 
 static int

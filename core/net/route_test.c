@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "net/route.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-
 #include "control/rcu.h"
 #include "net/classes.h"
 #include "net/icmp.h"
-#include "net/rig.h"
 #include "net/testpacket.h"
 
+#include "net/expect.h" /* after headers whose functions have an `r` of their own */
+
 /* Gates: 0 udp (unlinked), 1 wide (mtu 1500), 2 narrow (mtu 1400), 3 an interface (mtu 1500, fills sources). */
-static struct rig r;
 static uint8_t buf[4096];
 static uint64_t mtu[3] = {1500, 1400, 1500};
 static struct tr_addr own[2];
@@ -78,14 +73,6 @@ done(void **state)
 {
 	rig_close(&r);
 	return 0;
-}
-
-static const struct rig_out *
-expect(const char *verdict)
-{
-	const struct rig_out *o = rig_next(&r);
-	assert_string_equal(rig_verdict(&r, o), verdict);
-	return o;
 }
 
 static void
