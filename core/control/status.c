@@ -184,6 +184,7 @@ static const struct {
 	{"too_big", "packets are larger than the next hop's MTU: does their sender get ICMP?"},
 	{"tx_full", "a port does not take packets as fast as they come"},
 	{"edge_full", "a thread does not keep up"},
+	{"spread_full", "a worker that helped another was held up: does something else run on its core?"},
 	{"frame_full", "bursts are larger than a node takes"},
 };
 

@@ -541,6 +541,7 @@ host_init(struct engine *e)
 		.path_tell = host_path_tell,
 		.path_post = host_path_post,
 		.path_list = host_path_list,
+		.spread = spread_give,
 		.crypto = &core_crypto,
 	};
 }

@@ -8,6 +8,7 @@
 #include "../netmap/index.h"
 #include "../netmap/store.h"
 #include "../worker/clock.h"
+#include "../worker/spread.h"
 #include "../worker/wheel.h"
 
 #include <pthread.h>
@@ -139,6 +140,7 @@ struct worker {
 	uint32_t n_job_free;
 	void *aead;
 	struct clock clock;
+	struct spread spread;
 	bool wake_jobs, wake_control;
 	bool wake_service[MAX_SERVICES];
 	/* Worker writes, control reads. */
@@ -170,6 +172,7 @@ struct engine {
 	struct jobs *jobs;
 	bool stop;               /* atomic */
 	uint64_t published;      /* atomic: the generation whose lanes the threads are to run */
+	uint16_t pressed;        /* workers that are; atomic */
 	struct slot *slot[MAX_SLOTS];
 	struct generation *current;
 	uint64_t generation;
@@ -229,7 +232,7 @@ struct quiet {
 	unsigned rounds;         /* begun in a row without a sign of life */
 	uint64_t activity;       /* when the first of them began */
 	uint32_t fences, posted; /* fences that came back (atomic), and all that were posted */
-	uint32_t *seen;          /* [threads * threads] ends of the rings when the round began */
+	uint32_t *seen;          /* [threads * threads] ends of the rings when the round began; a worker's own: of its spread */
 };
 void quiet_begin(struct quiet *q);
 bool quiet_step(struct quiet *q); /* now and then, until it is true */
@@ -297,6 +300,8 @@ engine_thread(struct engine *e, unsigned id)
 bool thread_push(struct graph_thread *t, uint16_t to, struct rte_mbuf *pkt, uint32_t target);
 unsigned thread_drain(struct thread *t);
 void thread_take_lane(struct thread *t); /* between walks */
+/* Packets that were held, into the node that `target` names now; to be walked. */
+void thread_enter(struct thread *t, uint64_t target, struct rte_mbuf **pkts, uint16_t n);
 
 /* service.c */
 int service_start(struct service *s, unsigned n);

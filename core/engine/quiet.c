@@ -2,9 +2,10 @@
 /*
  * When nothing of an instance runs any more. Control thread, by polling.
  *
- * A round raises a fence in every thread's inbox and notes how far each ring between threads is filled; it is over when
- * the fences are back and the rings are read up to there. Rounds are repeated until as many as below passed in a row in
- * which the instances got no packet and made no post and no job. Each waits for what the one before may have left:
+ * A round raises a fence in every thread's inbox and notes how far each ring between threads, and each worker's spread,
+ * is filled; it is over when the fences are back and all are read up to there. Rounds are repeated until as many as below
+ * passed in a row in which the instances got no packet and made no post and no job. Each waits for what the one before
+ * may have left:
  *
  *   1  the callbacks that ran when it began are over      3  the packets that these sent were taken out of their rings
  *   2  so are the posts that they made                    4  and have been processed: they would have been counted
@@ -43,14 +44,30 @@ jobs_out(const struct quiet *q)
 	return false;
 }
 
+/* Where the reader of what goes from one thread to another has got to, or (end) the writer. A worker's own: its spread.
+ * NULL: there is nothing of the kind. */
+static const volatile uint32_t *
+position(struct engine *e, unsigned to, unsigned from, bool end)
+{
+	const struct rte_ring *r = engine_thread(e, to)->in[from];
+	if (r)
+		return end ? &r->prod.tail : &r->cons.tail;
+	if (to >= e->workers)
+		return NULL;
+	return end ? &e->worker[to].spread.posted : &e->worker[to].spread.taken;
+}
+
 static void
 note_rings(struct quiet *q)
 {
 	struct engine *e = q->e;
-	for (unsigned to = 0; to < e->threads; to++)
-		for (unsigned from = 0; from < e->threads; from++)
-			if (from != to)
-				q->seen[to * e->threads + from] = __atomic_load_n(&engine_thread(e, to)->in[from]->prod.tail, __ATOMIC_ACQUIRE);
+	for (unsigned to = 0; to < e->threads; to++) {
+		for (unsigned from = 0; from < e->threads; from++) {
+			const volatile uint32_t *end = position(e, to, from, true);
+			if (end)
+				q->seen[to * e->threads + from] = __atomic_load_n(end, __ATOMIC_ACQUIRE);
+		}
+	}
 }
 
 static bool
@@ -59,8 +76,8 @@ rings_read(const struct quiet *q)
 	struct engine *e = q->e;
 	for (unsigned to = 0; to < e->threads; to++) {
 		for (unsigned from = 0; from < e->threads; from++) {
-			const struct rte_ring *r = engine_thread(e, to)->in[from];
-			if (r && (int32_t)(__atomic_load_n(&r->cons.tail, __ATOMIC_ACQUIRE) - q->seen[to * e->threads + from]) < 0)
+			const volatile uint32_t *read = position(e, to, from, false);
+			if (read && (int32_t)(__atomic_load_n(read, __ATOMIC_ACQUIRE) - q->seen[to * e->threads + from]) < 0)
 				return false;
 		}
 	}

@@ -169,6 +169,7 @@ engine_free(struct engine *e)
 		inbox_end(&e->worker[w]);
 		ring_free(e->worker[w].jobs_done);
 		free(e->worker[w].job_free);
+		spread_fini(&e->worker[w]);
 		if (e->worker[w].aead)
 			e->aead->worker_free(e->worker[w].aead);
 	}

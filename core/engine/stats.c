@@ -214,6 +214,9 @@ engine_show_workers(struct engine *e, struct tr_show *out)
 		out->uint(out, "busy_ns", peek(&x->busy_ns));
 		out->uint(out, "longest_loop_ns", peek(&x->longest_ns));
 		out->uint(out, "sleeps", peek(&x->sleeps));
+		out->flag(out, "pressed", __atomic_load_n(&x->spread.pressed, __ATOMIC_RELAXED));
+		out->uint(out, "bursts_spread", peek(&x->spread.given));
+		out->uint(out, "bursts_helped", peek(&x->spread.helped));
 		out->uint(out, "generation", __atomic_load_n(&x->t.switched, __ATOMIC_RELAXED));
 		out->end(out);
 	}

@@ -10,6 +10,7 @@ const struct tr_drop_reason graph_drops[GRAPH_DROPS + 1] = {
 	[GRAPH_FRAME_FULL] = {"frame_full", "too many packets for one node in one walk"},
 	[GRAPH_EDGE_FULL] = {"edge_full", "the ring to another thread is full"},
 	[GRAPH_UNLINKED] = {"unlinked", "the out gate has no link"},
+	[GRAPH_SPREAD_FULL] = {"spread_full", "too many packets wait for one that another worker has in its hands"},
 };
 
 static struct rte_mbuf **

@@ -17,7 +17,7 @@
 #define TR_SENT ((uint16_t)0xfffeu)
 
 /* Drop reasons of the runner itself, counted under the node that sent the packet. */
-enum graph_drop { GRAPH_LOOP, GRAPH_FRAME_FULL, GRAPH_EDGE_FULL, GRAPH_UNLINKED, GRAPH_DROPS };
+enum graph_drop { GRAPH_LOOP, GRAPH_FRAME_FULL, GRAPH_EDGE_FULL, GRAPH_UNLINKED, GRAPH_SPREAD_FULL, GRAPH_DROPS };
 extern const struct tr_drop_reason graph_drops[GRAPH_DROPS + 1];
 
 /* rx + created = tx + drops + held, always (between walks, summed over threads). */

@@ -94,6 +94,8 @@ struct world {
 	unsigned n_indexes;
 	uint64_t random;
 	STAILQ_HEAD(, fake_call) calls;
+	STAILQ_HEAD(, fake_spread) spread;
+	bool room_elsewhere;
 	unsigned n_calls;
 	struct fake_job *jobs;
 	uint64_t job_order;
@@ -147,6 +149,7 @@ void fake_set_failure(const char *format, va_list args);
 
 /* fakehost.c. Told before each callback of the lifecycle, when set: "create()", "start()", … */
 extern void (*fake_stage)(const char *what);
+void fake_aead(struct tr_aead *p, uint16_t n, bool open);
 
 static inline struct fh *
 fake_of(struct tr_instance *i)
@@ -187,6 +190,12 @@ void fake_packets_host(struct tr_host *host);
 void fake_run(struct fh *h); /* processes what is queued, then checks the books */
 void fake_gates(struct fh *h, const char *const *dynamic, unsigned n);
 int fake_in_gate(struct fh *h, const char *name);
+
+void fake_enqueue(struct fh *h, uint16_t worker, uint16_t gate, struct rte_mbuf *m);
+
+/* fake_spread.c */
+void fake_spread_host(struct tr_host *host);
+unsigned fake_spread_back(struct world *w);
 
 /* fake_time.c */
 void fake_time_host(struct tr_host *host);

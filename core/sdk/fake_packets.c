@@ -42,8 +42,8 @@ drop(struct fh *h, struct rte_mbuf *m, uint16_t reason)
 	record(h, NULL, drop_name(h, reason), m);
 }
 
-static void
-enqueue(struct fh *h, uint16_t worker, uint16_t gate, struct rte_mbuf *m)
+void
+fake_enqueue(struct fh *h, uint16_t worker, uint16_t gate, struct rte_mbuf *m)
 {
 	struct fake_packet *p = malloc(sizeof(*p));
 
@@ -83,7 +83,7 @@ follow(struct fh *h, const struct tr_node *from, const struct tr_out_gate *out, 
 		worker = fake_owner(h->world, meta->peer);
 	else if (worker == TR_NO_WORKER)
 		worker = 0;
-	enqueue(h, worker, (uint16_t)to, m);
+	fake_enqueue(h, worker, (uint16_t)to, m);
 }
 
 static void
@@ -305,7 +305,7 @@ fh_send_mbufs(struct fh *h, uint16_t worker, const char *in_gate, struct rte_mbu
 	if (h->instance.class_->in[gate].flags & TR_GATE_SERVICE)
 		worker = TR_NO_WORKER;
 	for (uint16_t i = 0; i < n; i++)
-		enqueue(h, worker, (uint16_t)gate, pkts[i]);
+		fake_enqueue(h, worker, (uint16_t)gate, pkts[i]);
 	h->world->loose -= n;
 	fake_run(h);
 }

@@ -34,6 +34,7 @@ fake_world_new(const struct fh_config *c)
 	LIST_INIT(&w->blocks);
 	LIST_INIT(&w->watches);
 	STAILQ_INIT(&w->calls);
+	STAILQ_INIT(&w->spread);
 	return w;
 }
 

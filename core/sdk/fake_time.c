@@ -420,6 +420,7 @@ fake_step(struct world *w)
 	}
 	for (unsigned i = 0; i < w->n_live; i++)
 		fake_run(w->live[i]);
+	fake_spread_back(w);
 	fake_netmap_settle(w);
 }
 
@@ -496,7 +497,7 @@ void
 fake_drain(struct world *w, struct fh *h)
 {
 	for (unsigned i = 0; i < 1000; i++) {
-		unsigned n = run_jobs(w, h);
+		unsigned n = run_jobs(w, h) + fake_spread_back(w);
 		struct fake_call *c;
 
 		STAILQ_FOREACH(c, &w->calls, link)

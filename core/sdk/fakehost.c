@@ -58,26 +58,27 @@ engine(void)
 	return chosen;
 }
 
-static void
-aead(struct tr_node *node, struct tr_aead *p, uint16_t n, bool open)
+void
+fake_aead(struct tr_aead *p, uint16_t n, bool open)
 {
 	void *w = engine()->worker_new();
 
-	if (fake_allow(node->instance, BY_WORKER | BY_SERVICE, open ? "aead_open" : "aead_seal"))
-		(open ? engine()->open : engine()->seal)(w, p, n);
+	(open ? engine()->open : engine()->seal)(w, p, n);
 	engine()->worker_free(w);
 }
 
 static void
 host_aead_seal(struct tr_node *node, struct tr_aead *p, uint16_t n)
 {
-	aead(node, p, n, false);
+	if (fake_allow(node->instance, BY_WORKER | BY_SERVICE, "aead_seal"))
+		fake_aead(p, n, false);
 }
 
 static void
 host_aead_open(struct tr_node *node, struct tr_aead *p, uint16_t n)
 {
-	aead(node, p, n, true);
+	if (fake_allow(node->instance, BY_WORKER | BY_SERVICE, "aead_open"))
+		fake_aead(p, n, true);
 }
 
 /* NULL: the class has no service loop. */
@@ -108,6 +109,7 @@ make_host(struct tr_host *host, uint16_t workers)
 		.now = host_now, .wall = host_wall, .aead_seal = host_aead_seal, .aead_open = host_aead_open,
 		.service_node = host_service_node, .option_set = fake_option_set, .crypto = &core_crypto};
 	fake_packets_host(host);
+	fake_spread_host(host);
 	fake_state_host(host);
 	fake_netmap_host(host);
 	fake_time_host(host);

@@ -103,8 +103,8 @@ target_node(const struct thread *t, uint64_t target)
 	return node;
 }
 
-static void
-enter(struct thread *t, uint64_t target, struct rte_mbuf **pkts, uint16_t n)
+void
+thread_enter(struct thread *t, uint64_t target, struct rte_mbuf **pkts, uint16_t n)
 {
 	struct graph_node *node = target_node(t, target);
 	if (unlikely(!node)) {
@@ -136,7 +136,7 @@ thread_drain(struct thread *t)
 			uint16_t m = 0;
 			while (i < n && entry[i].target == target)
 				run[m++] = entry[i++].pkt;
-			enter(t, target, run, m);
+			thread_enter(t, target, run, m);
 		}
 		total += n;
 	}
@@ -256,6 +256,8 @@ turn(struct worker *w)
 			graph_walk(l->graph);
 		work += n;
 	}
+	if (!spread_idle(&w->spread))
+		work += spread_turn(w, work > 0);
 	return work;
 }
 
@@ -292,7 +294,7 @@ worker_turn(struct worker *w)
 static void
 rest(struct worker *w, uint64_t *sleep_ns)
 {
-	if (w->t.engine->busy_poll || w->t.gt.now - w->worked_at < SPIN_NS) {
+	if (w->t.engine->busy_poll || w->t.gt.now - w->worked_at < SPIN_NS || !spread_idle(&w->spread)) {
 		rte_pause();
 		return;
 	}
@@ -309,7 +311,7 @@ worker_main(void *arg)
 {
 	struct worker *w = arg;
 	uint64_t sleep_ns = SLEEP_MIN_NS;
-	bool worked = false;
+	bool worked = false, own = false; /* did the last loop, and for packets of this worker */
 	char name[16];
 
 	snprintf(name, sizeof(name), "tr-worker%u", w->t.gt.worker);
@@ -332,8 +334,9 @@ worker_main(void *arg)
 			w->busy_ns += w->t.gt.now - before;
 		if ((worked || w->t.engine->busy_poll) && w->loops && w->t.gt.now - before > w->longest_ns)
 			w->longest_ns = w->t.gt.now - before;
-		unsigned work = worker_turn(w);
-		worked = work > 0;
+		spread_load(w, own ? w->t.gt.now - before : 0);
+		own = worker_turn(w) > 0;
+		worked = own || spread_help(w);
 		if (worked) {
 			sleep_ns = SLEEP_MIN_NS;
 			w->worked_at = w->t.gt.now;
@@ -355,7 +358,7 @@ worker_start(struct worker *w)
 	w->job_free = calloc(JOBS_MAX / e->workers + 1, sizeof(*w->job_free));
 	w->aead = e->aead->worker_new();
 	w->clock.steady = clock_steady();
-	if (!w->inbox || !w->jobs_done || !w->job_free || !w->aead)
+	if (!w->inbox || !w->jobs_done || !w->job_free || !w->aead || spread_init(w) != 0)
 		return -ENOMEM;
 	jobs_share(e->jobs, w);
 	int r = pthread_create(&w->thread, NULL, worker_main, w);

@@ -77,6 +77,10 @@ uint64_t fh_now(struct fh *h);
 unsigned fh_run_jobs(struct fh *h);
 void fh_jobs_full(struct fh *h, bool full); /* job_new() returns NULL; backlog 256 */
 void fh_backlog(struct fh *h, uint32_t in_256); /* what job_backlog() says */
+/* Other workers have room: what is given to spread() from now on stays out until fh_advance() or fh_spread_back(), which
+ * returns how many packets came back. */
+void fh_spread(struct fh *h, bool room);
+unsigned fh_spread_back(struct fh *h);
 
 /* Netmap: as host->peer_set, from outside; and merging `peers:` YAML into the provider's layer. */
 uint32_t fh_peer_add(struct fh *h, const char *peer_yaml); /* "{public_key: …, allowed_ips: […]}" */

@@ -180,7 +180,18 @@ struct tr_host {
 	uint16_t (*path_list)(struct tr_instance *, uint32_t peer, struct tr_path *out, uint16_t max);
 
 	const struct tr_crypto *crypto;
+
+	/*
+	 * [W] Ordered spread: aead_seal() or aead_open() with the help of workers that have room, when this one has too little.
+	 * TR_SPREAD_HERE: nothing was done, and no packet given before is still out; the caller runs the AEAD itself, now. Else
+	 * the verdict for all n packets: TR_HELD, or a drop when too many wait. Packets that are held come in by the internal
+	 * gate `gate` on this worker, in the order in which they were given; opened ones with TR_META_AUTHENTIC when the tag is
+	 * right, else with unspecified data. Keys are copied. `p` may be changed by the caller afterwards, the packets not.
+	 */
+	uint16_t (*spread)(struct tr_node *, bool open, uint16_t gate, struct rte_mbuf *const *, const struct tr_aead *p, uint16_t n);
 };
+
+#define TR_SPREAD_HERE ((uint16_t)0)
 
 /* The name of an instance in pipeline.yaml. [*] */
 #define TR_INSTANCE_NAME_MAX 32

@@ -89,6 +89,7 @@ enum tr_meta_flag {
 	TR_META_CSUM_OK = 1u << 0, /* L4 checksum verified (by the NIC or by us) */
 	TR_META_OWN = 1u << 1,     /* made by this box: no ICMP error is sent about it, no hop counted */
 	TR_META_VIA = 1u << 2,     /* next_hop is set; without it an interface sends to the destination or its gateway */
+	TR_META_AUTHENTIC = 1u << 3, /* comes back from host->spread(), opened: the tag is right */
 };
 
 #define TR_PRIV_SIZE sizeof(struct tr_meta) /* private area of every packet pool */
