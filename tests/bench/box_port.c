@@ -24,11 +24,14 @@
 
 #define HUGE_PAGE (2u << 20)
 #define STRIDE RTE_ALIGN(sizeof(struct rte_mbuf) + TR_PRIV_SIZE + BOX_ROOM + 64, 64)
-#define RING_LOG 11 /* a ring each way: 4,096 buffers are on their way round, as with the other ports */
+#define RING_LOG 11
 #define RING (1u << RING_LOG)
+/* As many buffers go round as with the other ports: a ring each way, and few that lie idle. One ring more stands still. */
+#define NEAR (3 * RING + 512)
+#define FAR (BOX_PACKETS + 512)
 #define AT_ONCE (RING - BOX_BURST) /* up to a burst of a ring's slots may have no buffer yet */
 #define TX_TRIES 32
-#define MEMORY_MB 192
+#define MEMORY_MB 96
 
 struct port box_port[BOX_PORTS] = {{.name = "wan", .mac = {2, 0, 0, 0, 0, 1}}, {.name = "lan", .mac = {2, 0, 0, 0, 0, 2}}};
 
@@ -302,8 +305,8 @@ memif_start(void)
 	char dir[] = "/tmp/tailrace-memif-XXXXXX", path[64];
 
 	eal_start();
-	struct rte_mempool *pool = rte_pktmbuf_pool_create("near", 16384, 256, TR_PRIV_SIZE, BOX_ROOM, SOCKET_ID_ANY);
-	box.far = rte_pktmbuf_pool_create("far", 16384, 256, 0, BOX_ROOM, SOCKET_ID_ANY);
+	struct rte_mempool *pool = rte_pktmbuf_pool_create("near", NEAR, 256, TR_PRIV_SIZE, BOX_ROOM, SOCKET_ID_ANY);
+	box.far = rte_pktmbuf_pool_create("far", FAR, 256, 0, BOX_ROOM, SOCKET_ID_ANY);
 	if (!pool || !box.far || !mkdtemp(dir))
 		give_up("no memory for packets");
 	if (rte_memseg_walk(keep_memory, NULL) != 0)
@@ -384,10 +387,12 @@ void
 box_ports_stop(struct rte_mempool *pool)
 {
 	free(box.packets);
-	if (!box.memif)
+	if (!box.memif) {
 		pool_free(pool);
-	else
-		rte_eal_cleanup();
+		return;
+	}
+	rmdir(rte_eal_get_runtime_dir());
+	rte_eal_cleanup();
 }
 
 struct rte_mbuf *
