@@ -145,7 +145,7 @@ static void
 host_paths(struct tr_node *node, const uint32_t *peer, uint16_t n, struct tr_endpoint *out)
 {
 	path_get(peer, n, *node->now, out);
-	if (likely(atomic_load_explicit(&pmtu_known, memory_order_relaxed) == 0))
+	if (likely(out == NULL || atomic_load_explicit(&pmtu_known, memory_order_relaxed) == 0))
 		return;
 	for (uint16_t i = 0; i < n; i++) {
 		if (out[i].family == 0 || out[i].gate != TR_KIND_UDP)

@@ -87,6 +87,8 @@ index_table_new(uint32_t capacity, uint16_t workers)
 	*t = (struct index_table){.bits = bits, .slots = 1u << bits, .workers = workers};
 	t->slot = map(t->slots * sizeof(struct slot));
 	t->rings = map(t->slots * sizeof(uint32_t));
+	if (t->slot)
+		madvise(t->slot, t->slots * sizeof(struct slot), MADV_HUGEPAGE);
 	if (!t->slot || !t->rings) {
 		index_table_free(t);
 		return NULL;

@@ -184,7 +184,7 @@ path_get(const uint32_t *peer, uint16_t n, uint64_t now, struct tr_endpoint *out
 {
 	for (uint16_t i = 0; i < n; i++)
 		__builtin_prefetch(&paths[peer[i]]);
-	for (uint16_t i = 0; i < n; i++) {
+	for (uint16_t i = 0; out && i < n; i++) {
 		const uint64_t trust = copy(&paths[peer[i]], &out[i], NULL);
 		if (trust <= ALONE)
 			continue;
@@ -643,6 +643,7 @@ paths_init(char *why, size_t size)
 	void *p = mmap(NULL, map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return false;
+	madvise(p, map_bytes, MADV_HUGEPAGE); /* peers at random: the TLB would miss as often as the cache */
 	paths = p;
 	dirty = (_Atomic uint64_t *)(paths + peers);
 	p = mmap(NULL, peers * sizeof(struct ways), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

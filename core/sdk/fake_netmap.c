@@ -424,7 +424,7 @@ host_peers_by_source(struct tr_node *node, struct rte_mbuf *const *pkts, uint16_
 static void
 host_paths(struct tr_node *node, const uint32_t *peer, uint16_t n, struct tr_endpoint *out)
 {
-	for (uint16_t i = 0; i < n; i++)
+	for (uint16_t i = 0; out && i < n; i++)
 		path_in_use(fake_of(node->instance)->world, peer[i], &out[i]);
 }
 

@@ -95,7 +95,8 @@ struct tr_host {
 	/* [W] Receiver indexes: value (never 0) given to index_new(), or 0. A reader never sees another index's value. */
 	void (*indexes)(struct tr_node *, const uint32_t *index, uint16_t n, uint64_t *value);
 	/* [W] Endpoints in use, copied; family 0: none known. Their flags are for `path` and path_learn(): a transport leaves
-	 * them in, and compares the whole with what a packet came from. */
+	 * them in, and compares the whole with what a packet came from. out NULL: only fetched into the cache, for a
+	 * later call. */
 	void (*paths)(struct tr_node *, const uint32_t *peer, uint16_t n, struct tr_endpoint *out);
 	/* [W] Bulk AEAD by the engine chosen at start. */
 	void (*aead_seal)(struct tr_node *, struct tr_aead *, uint16_t n);

@@ -18,7 +18,7 @@ pair_delete(struct tr_node *node, uint32_t id, unsigned slot)
 	t->index[slot - 1] = 0;
 	wg->crypto->wipe(p->key, sizeof(p->key));
 	memset(p->replay.bits, 0, (words < REPLAY_WORDS ? words : REPLAY_WORDS) * sizeof(p->replay.bits[0]));
-	p->replay.next = p->reject_at = p->last_minute_at = 0;
+	p->replay.newest = p->replay.next = p->reject_at = p->last_minute_at = 0;
 }
 
 static uint8_t

@@ -59,15 +59,14 @@ struct hot {
 	struct traffic t;
 };
 
-/* Opening with one session; the window's end shares the key's line. */
+/* Opening with one session; the newest word of the window shares the key's line. */
 struct pair {
 	uint8_t key[32];
 	uint64_t reject_at;      /* ns */
 	uint64_t last_minute_at; /* ns; UINT64_MAX: done, or not the initiator */
-	uint64_t pad;
 	struct replay replay;
 };
-_Static_assert(offsetof(struct pair, replay.bits) == 64, "key and greatest counter share a line");
+_Static_assert(offsetof(struct pair, replay.bits) == 64, "key, greatest counter and its word share a line");
 
 struct pairs {
 	struct pair slot[SLOTS];

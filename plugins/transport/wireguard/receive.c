@@ -43,20 +43,26 @@ unwrap(struct rte_mbuf *m)
 	return message_type(p, len);
 }
 
-/* Data messages to their peers' owners; the rest is looked at here. `udp`: they still have their IP and UDP headers. */
+/*
+ * Data messages to their peers' owners; the rest is looked at here. `udp`: they still have their IP and UDP headers. What
+ * opening will touch is on its way when it begins.
+ */
 static inline void
 sort(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate, bool udp)
 {
 	const struct wg *wg = node->self;
-	uint32_t index[TR_BURST];
+	uint32_t index[TR_BURST], peer[TR_BURST];
 	uint64_t value[TR_BURST];
-	uint16_t at[TR_BURST], n_data = 0;
+	uint16_t at[TR_BURST], n_data = 0, found = 0;
 
 	for (uint16_t i = 0; i < n; i++) {
 		enum message_type type =
 			udp ? unwrap(pkts[i]) : message_type(rte_pktmbuf_mtod(pkts[i], const uint8_t *), pkts[i]->data_len);
 		if (type == MESSAGE_DATA) {
-			index[n_data] = rte_pktmbuf_mtod(pkts[i], const struct message_data *)->receiver;
+			const struct message_data *h = rte_pktmbuf_mtod(pkts[i], const struct message_data *);
+			rte_prefetch0((const uint8_t *)h + 64);
+			rte_prefetch0((const uint8_t *)h + 128);
+			index[n_data] = h->receiver;
 			at[n_data++] = i;
 		} else {
 			gate[i] = type ? handshake_arrived(node, pkts[i], type) : TR_DROP(DROP_MALFORMED);
@@ -69,9 +75,10 @@ sort(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate, b
 		gate[at[i]] = value[i] ? OUT_OPEN : TR_DROP(DROP_UNKNOWN_INDEX);
 		if (!value[i])
 			continue;
-		tr_meta(pkts[at[i]])->peer = (uint32_t)value[i];
+		tr_meta(pkts[at[i]])->peer = peer[found++] = (uint32_t)value[i];
 		rte_prefetch0(&hot_of(wg, (uint32_t)value[i])->t);
 	}
+	node->host->paths(node, peer, found, NULL);
 }
 
 void
@@ -230,7 +237,6 @@ find_pairs(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *g
 			continue;
 		struct pair *pair = pair_of(wg, id, slot);
 		rte_prefetch0(pair);
-		rte_prefetch0(&pair->replay.bits[h->counter / 64 % REPLAY_WORDS]);
 		o[found] = (struct opened){pair, t, h->receiver, (uint8_t)slot};
 		at[found++] = i;
 	}

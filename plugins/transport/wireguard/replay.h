@@ -20,9 +20,22 @@
 #define REJECT_AFTER_MESSAGES (UINT64_MAX - REPLAY_WINDOW - 1)
 
 struct replay {
-	uint64_t next; /* greatest counter seen + 1; 0: none yet */
-	uint64_t bits[REPLAY_WORDS];
+	uint64_t newest; /* the word of the greatest counter seen: kept beside it, so that most packets touch nothing else */
+	uint64_t next;   /* greatest counter seen + 1; 0: none yet */
+	uint64_t bits[REPLAY_WORDS]; /* of words before that one */
 };
+
+/* The window moves on to a later word: the one before joins the ring, those skipped over are empty. */
+static inline void
+replay_advance(struct replay *r, uint64_t from, uint64_t to)
+{
+	const uint64_t skipped = to - from - 1 < REPLAY_WORDS ? to - from - 1 : REPLAY_WORDS;
+
+	r->bits[from % REPLAY_WORDS] = r->newest;
+	for (uint64_t i = 1; i <= skipped; i++)
+		r->bits[(from + i) % REPLAY_WORDS] = 0;
+	r->newest = 0;
+}
 
 /* True: not seen before; from now on it is. */
 static inline bool
@@ -30,16 +43,14 @@ replay_accept(struct replay *r, uint64_t counter)
 {
 	if (counter >= REJECT_AFTER_MESSAGES || counter + REPLAY_WINDOW + 1 < r->next)
 		return false;
-	if (counter >= r->next) {
-		uint64_t from = r->next ? (r->next - 1) / 64 : 0, to = counter / 64;
-		uint64_t clear = to - from < REPLAY_WORDS ? to - from : REPLAY_WORDS;
-		for (uint64_t i = 1; i <= clear; i++)
-			r->bits[(from + i) % REPLAY_WORDS] = 0;
-		r->next = counter + 1;
-	}
-	uint64_t *word = &r->bits[counter / 64 % REPLAY_WORDS], bit = 1ull << counter % 64;
+	const uint64_t at = counter / 64, top = r->next ? (r->next - 1) / 64 : 0, bit = 1ull << counter % 64;
+	if (at > top)
+		replay_advance(r, top, at);
+	uint64_t *word = at < top ? &r->bits[at % REPLAY_WORDS] : &r->newest;
 	if (*word & bit)
 		return false;
 	*word |= bit;
+	if (counter >= r->next)
+		r->next = counter + 1;
 	return true;
 }

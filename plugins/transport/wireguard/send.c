@@ -46,6 +46,9 @@ plain_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t
 			continue;
 		}
 		tr_meta(good[i])->peer = peer[i];
+		const uint8_t *p = rte_pktmbuf_mtod(good[i], const uint8_t *);
+		rte_prefetch0(p - 64);
+		rte_prefetch0(p + 64);
 		rte_prefetch0(&hot_of(wg, peer[i])->send);
 		rte_prefetch0(&hot_of(wg, peer[i])->t);
 	}

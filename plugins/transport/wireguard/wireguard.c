@@ -44,7 +44,7 @@ find_blocks(struct wg *wg)
 	const struct tr_host *host = wg->host;
 	const struct tr_blocks *shared = host->blocks(wg->instance, "shared", 1, sizeof(struct shared), false);
 	wg->hot = host->blocks(wg->instance, "hot", 1, sizeof(struct hot), true);
-	wg->pairs = host->blocks(wg->instance, "pairs", 1, sizeof(struct pairs), true);
+	wg->pairs = host->blocks(wg->instance, "pairs", 2, sizeof(struct pairs), true);
 	wg->peers = host->blocks(wg->instance, "peer", 1, sizeof(struct peer), true);
 	wg->workers = host->blocks(wg->instance, "worker", 1, host->workers * sizeof(struct worker), false);
 	if (!shared || !wg->hot || !wg->pairs || !wg->peers || !wg->workers)
