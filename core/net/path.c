@@ -79,8 +79,10 @@ wrap6(const struct path *path, struct rte_mbuf *m, struct tr_meta *meta)
 	} else {
 		/* Addresses and UDP header from registers, for the same reason; only the payload is read from the packet. */
 		uint64_t sum = (header & 0xffffffff) + (header >> 32) + rte_cpu_to_be_32((uint32_t)IP_UDP << 16 | len);
-		for (unsigned i = 0; i < 16; i += 4)
-			sum += (uint64_t)get_32(e->local + i) + get_32(e->remote + i);
+		for (unsigned i = 0; i < 16; i += 8) {
+			const uint64_t local = get_64(e->local + i), remote = get_64(e->remote + i);
+			sum += (local & 0xffffffff) + (local >> 32) + (remote & 0xffffffff) + (remote >> 32);
+		}
 		const uint16_t field = csum_finish(csum_add(sum, udp + UDP_LEN, len - (uint32_t)UDP_LEN));
 		header |= (uint64_t)(field == 0 ? 0xffff : field) << 48;
 	}
