@@ -10,7 +10,7 @@
 #include <time.h>
 
 /*
- * A sample is the median of its slices: on a busy machine a slice in which another process ran for some milliseconds is
+ * A pair is the medians of its slices: on a busy machine a slice in which another process ran for some milliseconds is
  * an outlier, and does not count.
  */
 #define SLICE_NS 500000.0
@@ -178,14 +178,27 @@ slice(const struct bench_side *s, uint64_t ops)
 	return (double)(counted ? counted : bench_clock() - begin) / (double)ops;
 }
 
-static double
-sample(const struct bench_side *s, uint64_t ops)
-{
-	double v[SLICES];
+enum { OURS, REFERENCE, ABOVE, RATIO, KINDS };
 
-	for (int i = 0; i < SLICES; i++)
-		v[i] = slice(s, ops);
-	return median(v, SLICES);
+/*
+ * One pair. Slices of both sides take turns: a clock that changes speed meanwhile does it for both, and what is above or
+ * below is a matter of neighbours. Which side goes first alternates, too.
+ */
+static void
+take_pair(const struct bench_pair *p, const uint64_t ops[2], double out[KINDS])
+{
+	double v[KINDS][SLICES];
+
+	for (unsigned i = 0; i < SLICES; i++) {
+		for (unsigned j = 0; j < 2; j++) {
+			const unsigned side = (i + j) % 2;
+			v[side][i] = slice(side == OURS ? &p->ours : &p->reference, ops[side]);
+		}
+		v[ABOVE][i] = v[OURS][i] - v[REFERENCE][i];
+		v[RATIO][i] = v[OURS][i] / v[REFERENCE][i];
+	}
+	for (unsigned k = 0; k < KINDS; k++)
+		out[k] = median(v[k], SLICES);
 }
 
 /* Operations that take SLICE_NS of wall time, found while warming up. */
@@ -239,29 +252,23 @@ struct bench_result
 bench_pair(const struct bench_pair *p)
 {
 	struct bench_result r = {0};
-	double ours[99], reference[99], above[99], ratio[99];
+	double v[KINDS][99], one[KINDS];
 	uint64_t step = p->step ? p->step : 1;
 
 	if (!bench_wanted(p->figure))
 		return r;
-	uint64_t ours_ops = calibrate(&p->ours, step), reference_ops = calibrate(&p->reference, step);
+	const uint64_t ops[] = {calibrate(&p->ours, step), calibrate(&p->reference, step)};
 	for (unsigned i = 0; i < bench.pairs; i++) {
-		/* Which side goes first alternates too: a clock that drifts up or down favours neither. */
-		for (unsigned j = 0; j < 2; j++) {
-			if ((i + j) % 2 == 0)
-				ours[i] = sample(&p->ours, ours_ops);
-			else
-				reference[i] = sample(&p->reference, reference_ops);
-		}
-		above[i] = ours[i] - reference[i];
-		ratio[i] = ours[i] / reference[i];
+		take_pair(p, ops, one);
+		for (unsigned k = 0; k < KINDS; k++)
+			v[k][i] = one[k];
 	}
-	r.above = median(above, bench.pairs);
-	r.ratio = median(ratio, bench.pairs);
-	r.ours = median(ours, bench.pairs);
-	r.reference = median(reference, bench.pairs);
+	r.above = median(v[ABOVE], bench.pairs);
+	r.ratio = median(v[RATIO], bench.pairs);
+	r.ours = median(v[OURS], bench.pairs);
+	r.reference = median(v[REFERENCE], bench.pairs);
 	/* Half the distance between the quartiles of the ratios. */
-	double spread = (ratio[bench.pairs * 3 / 4] - ratio[bench.pairs / 4]) / 2 / r.ratio;
+	double spread = (v[RATIO][bench.pairs * 3 / 4] - v[RATIO][bench.pairs / 4]) / 2 / r.ratio;
 	report(p, &r, spread);
 	return r;
 }
