@@ -48,6 +48,10 @@ struct tr_node *instance_node(struct tr_instance *i, uint16_t worker);
 /* The effective option value of an instance, operator's layer included; 0 when it has none with this flag. */
 uint64_t plan_option_flag(const struct plan_instance *i, enum tr_option_flag flag);
 
+/* Worker, the peer's owner: a transport's packet to the peer leaves; by a direct path that is trusted, or otherwise. Whoever
+ * probes the peer's paths is told (TR_PEER_WANTED). */
+void engine_sent(struct tr_node *node, uint32_t peer, bool trusted);
+
 struct engine_config {
 	const struct appliance *appliance; /* poll mode, job and service threads, limits, directories */
 	struct rte_mempool *pool;

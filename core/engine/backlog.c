@@ -65,10 +65,24 @@ backlog_forget(struct engine *e, const struct tr_instance *i)
 	e->n_backlog = kept;
 }
 
+/* Before the instance whose peer it is: that one's answer to a removal is the last. */
+static void
+tell_probers(struct engine *e, const struct netmap_table *t, enum tr_peer_event ev, uint32_t peer)
+{
+	for (unsigned k = 0; k < MAX_SLOTS; k++) {
+		struct tr_instance *i = e->slot[k] ? e->slot[k]->current : NULL;
+		const struct inbox_entry entry = {.kind = INBOX_FOLLOW, .peer = peer, .instance = i, .arg = ev};
+		if (i && i->table == t && (i->class_->flags & TR_CLASS_PROBES) && backlog_add(e, &entry) != 0)
+			log_error("engine", "no memory: a peer's change was not delivered");
+	}
+}
+
 void
 engine_peer_event(void *arg, struct netmap_table *t, enum tr_peer_event ev, uint32_t peer)
 {
 	struct engine *e = arg;
+	if (ev <= TR_PEER_REMOVED)
+		tell_probers(e, t, ev, peer);
 	struct tr_instance *i = engine_of_table(e, t);
 	struct inbox_entry entry = {.kind = INBOX_PEER, .peer = peer, .instance = i, .arg = ev};
 	if (!i || !i->class_->peer) {

@@ -77,14 +77,20 @@ finish(struct apply *a, const char *error)
 		engine_rewire(e);
 }
 
+static bool
+takes_peers(const struct tr_instance *i, const struct netmap_table *t)
+{
+	return i && i->table == t && (i->class_->flags & TR_CLASS_PEERS);
+}
+
 struct tr_instance *
 engine_of_table(struct engine *e, const struct netmap_table *t)
 {
 	for (unsigned k = 0; e->apply && k < e->apply->n_gone; k++)
-		if (e->apply->gone[k]->table == t && !e->apply->gone[k]->slot->current)
+		if (takes_peers(e->apply->gone[k], t) && !e->apply->gone[k]->slot->current)
 			return e->apply->gone[k];
 	for (unsigned k = 0; k < MAX_SLOTS; k++)
-		if (e->slot[k] && e->slot[k]->current && e->slot[k]->current->table == t)
+		if (e->slot[k] && takes_peers(e->slot[k]->current, t))
 			return e->slot[k]->current;
 	return NULL;
 }

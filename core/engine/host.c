@@ -4,6 +4,7 @@
 #include "../control/rcu.h"
 #include "../net/icmp.h"
 #include "../net/pmtu.h"
+#include "../netmap/own.h"
 #include "private.h"
 
 #include <errno.h>
@@ -225,6 +226,33 @@ host_path_list(struct tr_instance *i, uint32_t peer, struct tr_path *out, uint16
 {
 	(void)i;
 	return path_list(peer, clock_ns(), out, max);
+}
+
+static uint64_t
+host_path_sent(struct tr_node *node, uint32_t peer)
+{
+	return engine_sent_at(engine_of(node), peer, *node->now);
+}
+
+static uint32_t
+host_peer_by_disco(struct tr_instance *i, const uint8_t disco_key[32])
+{
+	return i->table ? netmap_by_disco(i->table, disco_key) : TR_NO_PEER;
+}
+
+static void
+host_own_endpoints_tell(struct tr_instance *i, uint16_t port, const struct tr_own_endpoint *list, uint16_t n)
+{
+	void *old = own_tell(i, port, list, n);
+	if (old)
+		i->engine->host.defer(i, free, old);
+}
+
+static uint16_t
+host_own_endpoints(struct tr_instance *i, uint16_t port, struct tr_own_endpoint *out, uint16_t max)
+{
+	(void)i;
+	return own_list(port, out, max);
 }
 
 static uint32_t
@@ -542,6 +570,10 @@ host_init(struct engine *e)
 		.path_post = host_path_post,
 		.path_list = host_path_list,
 		.spread = spread_give,
+		.path_sent = host_path_sent,
+		.peer_by_disco = host_peer_by_disco,
+		.own_endpoints_tell = host_own_endpoints_tell,
+		.own_endpoints = host_own_endpoints,
 		.crypto = &core_crypto,
 	};
 }

@@ -236,6 +236,22 @@ bring_up(struct tr_instance *i)
 	return true;
 }
 
+/* A prober: its peers are those of the instance that its options name. */
+static void
+follow(struct tr_instance *i)
+{
+	struct engine *e = i->engine;
+	for (const struct tr_option *o = i->class_->options; o && o->key; o++) {
+		const char *name;
+		if (!(o->flags & TR_OPT_PEERS))
+			continue;
+		memcpy(&name, (const char *)i->options + o->offset, sizeof(name));
+		i->table = name ? netmap_table(name) : NULL;
+	}
+	if (i->table && !atomic_load_explicit(&e->sent, memory_order_relaxed))
+		atomic_store_explicit(&e->sent, calloc((size_t)e->max_peers + 1, sizeof(struct sent)), memory_order_release);
+}
+
 struct tr_instance *
 instance_create(struct engine *e, struct generation *g, unsigned index, char *why, size_t size)
 {
@@ -257,7 +273,10 @@ instance_create(struct engine *e, struct generation *g, unsigned index, char *wh
 			i->slot->indexes = index_table_new(e->max_peers * 4u + 1024u, e->workers);
 	}
 	i->options = instance_options(i, p);
-	if (!i->name || !i->slot || !i->options || !alloc_workers(i) || (i->table && !i->slot->indexes)) {
+	if (i->options && (p->class_->flags & TR_CLASS_PROBES))
+		follow(i);
+	if (!i->name || !i->slot || !i->options || !alloc_workers(i) ||
+		((p->class_->flags & TR_CLASS_PEERS) && !i->slot->indexes)) {
 		instance_destroy(i);
 		return NULL;
 	}

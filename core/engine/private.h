@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 #include <rte_ring.h>
+#include <stdatomic.h>
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #include <sanitizer/tsan_interface.h>
@@ -103,7 +104,7 @@ struct generation {
 
 /* ---- Threads ---- */
 struct inbox_entry { /* 32 bytes */
-	enum { INBOX_POST, INBOX_PEER, INBOX_FENCE, INBOX_PATH, TO_CONTROL, TO_SERVICE /* in the backlog only: posts to loops */ } kind;
+	enum { INBOX_POST, INBOX_PEER, INBOX_FENCE, INBOX_PATH, INBOX_FOLLOW, INBOX_WANTED, TO_CONTROL, TO_SERVICE /* in the backlog only: posts to loops */ } kind;
 	uint32_t peer;
 	struct tr_instance *instance;
 	union {
@@ -158,6 +159,11 @@ struct jobs;
 
 struct apply; /* engine.c */
 
+/* When a transport last sent to a peer, and when its prober was last told of it: ticks of 17 ms, 0: never. The owner's. */
+struct sent {
+	_Atomic uint32_t at, told;
+};
+
 struct engine {
 	struct engine_config config;
 	struct tr_host host;
@@ -190,6 +196,7 @@ struct engine {
 	struct graph_trace *trace_kept;
 	unsigned n_trace_kept;
 	bool closing; /* the last apply: nothing is left */
+	_Atomic(struct sent *) sent; /* by peer id; NULL until there is a prober */
 	bool rewire; /* an operator's listen port changed: apply the same plan again */
 };
 
@@ -257,6 +264,7 @@ int worker_start(struct worker *w);
 void worker_join(struct worker *w);
 /* One loop at the time gt.now, without a rest. Worker's thread; a benchmark that has parked it makes turns itself. */
 unsigned worker_turn(struct worker *w);
+uint64_t engine_sent_at(const struct engine *e, uint32_t peer, uint64_t now); /* ns; 0: never */
 int worker_post(struct worker *w, const struct inbox_entry *entry); /* any thread; -EAGAIN */
 /* Many producers, or many consumers, take turns (HTS): in the other modes a producer only waits, without ordering, for
  * the ones before it, and who then reads its entries may see theirs half written. */

@@ -164,6 +164,7 @@ engine_free(struct engine *e)
 		service_stop(&e->service[s]);
 	jobs_free(e->jobs);
 	engine_drop_generation(e);
+	free(atomic_load(&e->sent));
 	free_rings(e);
 	for (unsigned w = 0; w < e->workers; w++) {
 		inbox_end(&e->worker[w]);

@@ -12,6 +12,7 @@ enum { MUX_GATES_MAX = 255, NONE = 0 };
 
 struct mux {
 	uint8_t first[65536]; /* port -> gate + 1, the head of a chain; NONE */
+	uint32_t bound, n_bound;      /* ports that stand for another one; n_bound 0: none */
 	struct {
 		const struct tr_match *match; /* NULL: takes everything; last of its chain */
 		uint8_t next;                 /* gate + 1, or NONE */
@@ -38,7 +39,7 @@ matches(const struct tr_match *match, const uint8_t *data, uint32_t len)
 static uint16_t
 dispatch(const struct mux *mux, struct rte_mbuf *m)
 {
-	const struct tr_meta *meta = tr_meta(m);
+	struct tr_meta *meta = tr_meta(m);
 	const uint8_t *data = rte_pktmbuf_mtod(m, const uint8_t *);
 	uint32_t head = meta->l3_len + (uint32_t)UDP_LEN;
 	if (m->data_len < head)
@@ -46,6 +47,8 @@ dispatch(const struct mux *mux, struct rte_mbuf *m)
 	unsigned g = mux->first[meta->endpoint.local_port];
 	if (g == NONE)
 		return TR_DROP(MUX_DROP_NO_PORT);
+	if (unlikely(meta->endpoint.local_port - mux->bound < mux->n_bound))
+		meta->endpoint.flags |= TR_ENDPOINT_BOUND;
 	do {
 		if (matches(mux->gate[g - 1].match, data + head, m->data_len - head))
 			return (uint16_t)(g - 1);
@@ -91,6 +94,38 @@ mux_unshare(struct mux *mux)
 	}
 }
 
+/* More ports for those that share `port`. */
+static bool
+mux_bind(struct mux *mux, uint64_t first, uint16_t port)
+{
+	if (first + TR_LISTEN_ALSO_PORTS > 65536 || mux->n_bound != 0)
+		return false;
+	mux->bound = (uint32_t)first;
+	mux->n_bound = TR_LISTEN_ALSO_PORTS;
+	for (unsigned i = 0; i < TR_LISTEN_ALSO_PORTS; i++) {
+		if (mux->first[first + i] != NONE)
+			return false;
+		mux->first[first + i] = mux->first[port];
+	}
+	return true;
+}
+
+/* Once all chains are complete. */
+static bool
+mux_bind_all(struct mux *mux, struct tr_instance *instance, const struct tr_host *host)
+{
+	const struct plan_instance *me = instance->plan_instance;
+	for (unsigned g = MUX_ICMP + 1; g < me->n_out; g++) {
+		const struct plan_instance *to = &instance->plan->instance[me->out[g].to];
+		const uint64_t also = plan_option_flag(to, TR_OPT_LISTEN_ALSO);
+		if (also == 0 || mux_bind(mux, also, (uint16_t)plan_option_flag(to, TR_OPT_LISTEN)))
+			continue;
+		host->fail(instance, "`%s`: not all of the %u ports from %u on are free", to->name, TR_LISTEN_ALSO_PORTS, (unsigned)also);
+		return false;
+	}
+	return true;
+}
+
 static void *
 mux_create(struct tr_instance *instance, const struct tr_host *host, const void *options)
 {
@@ -116,6 +151,10 @@ mux_create(struct tr_instance *instance, const struct tr_host *host, const void 
 		}
 	}
 	mux_unshare(mux);
+	if (!mux_bind_all(mux, instance, host)) {
+		free(mux);
+		return NULL;
+	}
 	return mux;
 }
 

@@ -137,7 +137,10 @@ static void
 path_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
 	for (uint16_t i = 0; i < n; i++) {
-		if (unlikely(tr_meta(pkts[i])->endpoint.flags & TR_ENDPOINT_TWICE))
+		const struct tr_meta *meta = tr_meta(pkts[i]);
+		if (meta->peer != TR_NO_PEER)
+			engine_sent(node, meta->peer, meta->endpoint.gate == PATH_UDP && !(meta->endpoint.flags & TR_ENDPOINT_TWICE));
+		if (unlikely(meta->endpoint.flags & TR_ENDPOINT_TWICE))
 			send_copy(node, pkts[i]);
 		gate[i] = send(node->self, node->local, pkts[i]);
 	}

@@ -87,6 +87,14 @@ port_csum_offload(const struct port *p)
 	return false;
 }
 
+void
+engine_sent(struct tr_node *node, uint32_t peer, bool trusted)
+{
+	(void)node;
+	(void)peer;
+	(void)trusted;
+}
+
 uint64_t
 plan_option_flag(const struct plan_instance *i, enum tr_option_flag flag)
 {

@@ -66,7 +66,7 @@ add(struct candidates *c, const struct tr_endpoint *e, enum tr_path_origin origi
 		i = least;
 	}
 	c->path[i] = (struct tr_path){.endpoint = *e, .origin = (uint8_t)origin};
-	c->path[i].endpoint.flags = 0;
+	c->path[i].endpoint.flags = e->flags & TR_ENDPOINT_BOUND;
 	return i;
 }
 
@@ -197,6 +197,8 @@ answered(struct candidates *c, uint8_t i, const struct tr_path *news, uint64_t n
 		p->latency_us = news->latency_us;
 	if (news->endpoint.mtu)
 		p->endpoint.mtu = news->endpoint.mtu;
+	p->endpoint.local_port = news->endpoint.local_port;
+	p->endpoint.flags = news->endpoint.flags & TR_ENDPOINT_BOUND;
 	if (!alive || news->until > p->until)
 		p->until = news->until;
 	if (!direct(&p->endpoint))
@@ -276,6 +278,7 @@ candidates_heard(struct candidates *c, const struct tr_endpoint *from, const uin
 	const uint64_t silent = p->heard ? now - p->heard : HEARD_MOST;
 	memcpy(p->endpoint.local, from->local, sizeof(from->local)); /* answers leave from where the peer sends to */
 	p->endpoint.local_port = from->local_port;
+	p->endpoint.flags = from->flags & TR_ENDPOINT_BOUND;
 	if (from->mtu)
 		p->endpoint.mtu = from->mtu;
 	p->heard = now;

@@ -36,10 +36,17 @@ struct entry {
 	_Atomic(struct record *) record; /* merged; NULL: absent */
 	struct record *provided;         /* provider's layer; may be the merged record itself */
 	struct overlay *overlay;
+	struct disco *disco;             /* in the table's disco keys; NULL: none */
 	struct netmap_table *table;
 	struct entry *next, **prev;
 	bool dropped;  /* no layer knows it any more: waits for its grace period */
 	uint32_t endpoint_serial;
+};
+
+/* A disco key and whose it is. Immutable. */
+struct disco {
+	uint8_t key[32];
+	uint32_t peer;
 };
 
 struct option {
@@ -50,6 +57,7 @@ struct netmap_table {
 	char name[NETMAP_NAME_MAX];
 	_Atomic(struct netmap_table *) next; /* readers go through the list too */
 	struct hash keys; /* struct entry by public key */
+	struct hash disco; /* struct disco by its key */
 	struct lpm *allowed;
 	struct entry *entries;
 	struct option *option;

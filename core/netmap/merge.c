@@ -185,6 +185,8 @@ merge(struct entry *e)
 		memcpy(r->prefix, set, kept * sizeof(*set));
 		r->peer.endpoint = o && (o->set & TR_PEER_ENDPOINT) ? o->endpoint : p ? p->endpoint : r->peer.endpoint;
 		r->peer.derp = p ? p->derp : 0;
+		if (p)
+			memcpy(r->peer.disco_key, p->disco_key, 32);
 		r->peer.keepalive = o && (o->set & TR_PEER_KEEPALIVE) ? o->keepalive : p ? p->keepalive : 0;
 		if (o && (o->set & TR_PEER_PSK))
 			memcpy(r->peer.preshared_key, o->preshared_key, 32);
@@ -241,15 +243,43 @@ same_record(const struct record *a, const struct record *b)
 {
 	const struct tr_peer *x = &a->peer, *y = &b->peer;
 
-	return a->endpoint_serial == b->endpoint_serial && x->derp == y->derp && x->keepalive == y->keepalive && x->n_allowed == y->n_allowed &&
+	return a->endpoint_serial == b->endpoint_serial && x->derp == y->derp && !memcmp(x->disco_key, y->disco_key, 32) &&
+	       x->keepalive == y->keepalive && x->n_allowed == y->n_allowed &&
 	       !memcmp(x->preshared_key, y->preshared_key, 32) && !memcmp(&x->endpoint, &y->endpoint, sizeof(x->endpoint)) &&
 	       !strcmp(x->name ? x->name : "", y->name ? y->name : "") && !strcmp(x->origin, y->origin) &&
 	       !memcmp(a->prefix, b->prefix, x->n_allowed * sizeof(struct tr_prefix));
 }
 
+/* The table's disco keys follow the record; NULL: gone. Of two peers with one key the first is found. */
+static void
+update_disco(struct entry *e, const struct record *r)
+{
+	static const uint8_t none[32];
+	const uint8_t *key = r ? r->peer.disco_key : none;
+	if (e->disco && !memcmp(e->disco->key, key, 32) && e->disco->peer == r->peer.id)
+		return;
+	if (e->disco) {
+		hash_del(&e->table->disco, e->disco, e->disco->key, 32);
+		rcu_defer(free, e->disco);
+		e->disco = NULL;
+	}
+	if (!memcmp(key, none, 32) || hash_find(&e->table->disco, key, 32))
+		return;
+	struct disco *d = malloc(sizeof(*d));
+	if (!d)
+		return;
+	memcpy(d->key, key, 32);
+	d->peer = r->peer.id;
+	if (hash_add(&e->table->disco, d, key, 32))
+		e->disco = d;
+	else
+		free(d);
+}
+
 static void
 remove_peer(struct entry *e, struct record *old)
 {
+	update_disco(e, NULL);
 	lose(old, NULL);
 	atomic_store_explicit(&e->record, NULL, memory_order_release);
 	names_peer(old, NULL);
@@ -292,6 +322,7 @@ publish(struct entry *e, struct record *old, struct record *r)
 	if (old)
 		lose(old, r);
 	names_peer(old, r);
+	update_disco(e, r);
 	netmap_emit(e->table, old ? TR_PEER_CHANGED : TR_PEER_ADDED, r->peer.id);
 	retire(e, old);
 }

@@ -189,9 +189,9 @@ path_get(const uint32_t *peer, uint16_t n, uint64_t now, struct tr_endpoint *out
 		if (trust <= ALONE)
 			continue;
 		if ((int32_t)(tick(now) - (uint32_t)(trust >> 32)) >= 0)
-			out[i].flags = TR_ENDPOINT_TWICE | TR_ENDPOINT_ASK;
+			out[i].flags |= TR_ENDPOINT_TWICE | TR_ENDPOINT_ASK;
 		else if ((int32_t)(tick(now) - (uint32_t)trust) >= 0)
-			out[i].flags = TR_ENDPOINT_ASK;
+			out[i].flags |= TR_ENDPOINT_ASK;
 	}
 }
 

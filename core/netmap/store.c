@@ -92,6 +92,7 @@ entry_discard(struct entry *e)
 		record_free(e->provided);
 	record_free(r);
 	overlay_free(e->overlay);
+	free(e->disco);
 	free(e);
 }
 
@@ -117,6 +118,7 @@ netmap_fini(void)
 		}
 		free(t->option);
 		hash_fini(&t->keys);
+		hash_fini(&t->disco);
 		lpm_free(t->allowed);
 		free(t);
 	}
@@ -132,6 +134,12 @@ static bool
 same_key(const void *item, const void *key, size_t len)
 {
 	return memcmp(((const struct entry *)item)->key, key, len) == 0;
+}
+
+static bool
+same_disco(const void *item, const void *key, size_t len)
+{
+	return memcmp(((const struct disco *)item)->key, key, len) == 0;
 }
 
 struct netmap_table *
@@ -151,7 +159,9 @@ netmap_table(const char *interface)
 		return NULL;
 	strcpy(t->name, interface);
 	t->allowed = lpm_new(nm.max_peers * RULES_PER_PEER + RULES_MORE);
-	if (!t->allowed || !hash_init(&t->keys, (size_t)nm.max_peers * 2, same_key)) {
+	if (!t->allowed || !hash_init(&t->keys, (size_t)nm.max_peers * 2, same_key) ||
+		!hash_init(&t->disco, nm.max_peers, same_disco)) {
+		hash_fini(&t->keys);
 		lpm_free(t->allowed);
 		free(t);
 		return NULL;
@@ -216,6 +226,20 @@ netmap_by_key(const struct netmap_table *t, const uint8_t public_key[32])
 	const struct record *r = e ? atomic_load_explicit(&e->record, memory_order_acquire) : NULL;
 
 	return r ? r->peer.id : TR_NO_PEER;
+}
+
+uint32_t
+netmap_by_disco(const struct netmap_table *t, const uint8_t disco_key[32])
+{
+	const struct disco *d = hash_find(&t->disco, disco_key, 32);
+	return d ? d->peer : TR_NO_PEER;
+}
+
+struct netmap_table *
+netmap_table_of(uint32_t id)
+{
+	const struct record *r = atomic_load_explicit(&nm.peer[id], memory_order_acquire);
+	return r ? r->table : NULL;
 }
 
 const struct lpm *

@@ -43,6 +43,8 @@ void netmap_resume(struct netmap_table *t, uint64_t wall_ns);
 
 const struct tr_peer *netmap_peer(const struct netmap_table *t, uint32_t id);         /* any reader */
 uint32_t netmap_by_key(const struct netmap_table *t, const uint8_t public_key[32]);   /* any reader */
+uint32_t netmap_by_disco(const struct netmap_table *t, const uint8_t disco_key[32]);  /* any reader */
+struct netmap_table *netmap_table_of(uint32_t id); /* whose peer it is; NULL: nobody's. Any reader */
 const struct lpm *netmap_allowed(const struct netmap_table *t);                        /* values are peer ids */
 void netmap_each(struct netmap_table *t, void (*fn)(void *arg, const struct tr_peer *), void *arg);
 void netmap_names(struct tr_name_find *names, uint16_t n); /* any reader; n <= TR_BURST */

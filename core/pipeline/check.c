@@ -185,6 +185,22 @@ check_metadata(struct builder *b, uint32_t *have)
 		}
 }
 
+/* An instance that follows another's peers. */
+static void
+check_follows(struct builder *b, const struct plan_instance *i)
+{
+	for (const struct tr_option *o = i->class_->options; o != NULL && o->key != NULL && i->options != NULL; o++) {
+		const char *name;
+		if (!(o->flags & TR_OPT_PEERS) || o->type != TR_OPT_STRING)
+			continue;
+		memcpy(&name, (const uint8_t *)i->options + o->offset, sizeof(name));
+		const int32_t to = name != NULL ? plan_find(b->plan, name) : -1;
+		const struct cfg_node *n = cfg_get(i->options_node, o->key);
+		if (name != NULL && (to < 0 || b->plan->instance[to].class_ == NULL || !(b->plan->instance[to].class_->flags & TR_CLASS_PEERS)))
+			diag_at(b->d, DIAG_ERROR, n != NULL ? n : i->where, "`%s`: `%.40s` is no instance that takes peers", o->key, name);
+	}
+}
+
 /* Classes that filter what peers send say so by the service policy/N. */
 static void
 check_trust(struct builder *b)
@@ -218,6 +234,7 @@ plan_check(struct builder *b)
 		check_unlinked(b, inst);
 		check_port(b, inst);
 		check_mux(b, inst);
+		check_follows(b, inst);
 	}
 	plan_check_services(b);
 	if (!whole) /* the rest would report what follows from a class that is not known */

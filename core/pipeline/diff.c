@@ -177,6 +177,7 @@ gates_differ(const struct plan *from, const struct plan_instance *x, const struc
 		if (strcmp(s->name, t->name) != 0 || a->to_gate != b->to_gate)
 			return "its gates lead elsewhere";
 		if (plan_flagged(s, TR_OPT_LISTEN) != plan_flagged(t, TR_OPT_LISTEN) ||
+			plan_flagged(s, TR_OPT_LISTEN_ALSO) != plan_flagged(t, TR_OPT_LISTEN_ALSO) ||
 			plan_flagged(s, TR_OPT_MTU) != plan_flagged(t, TR_OPT_MTU))
 			return "the port or MTU of what its gates lead to changes";
 	}

@@ -77,7 +77,7 @@ same(const struct plan_peer *a, const struct plan_peer *b)
 {
 	return strcmp(name_of(a), name_of(b)) == 0 && !psk_differs(a, b) && a->endpoint.port == b->endpoint.port &&
 	       tr_addr_eq(&a->endpoint.addr, &b->endpoint.addr) && a->keepalive == b->keepalive &&
-	       a->derp == b->derp && a->allowed.n == b->allowed.n &&
+	       a->derp == b->derp && memcmp(&a->disco_key, &b->disco_key, sizeof(a->disco_key)) == 0 && a->allowed.n == b->allowed.n &&
 	       (a->allowed.n == 0 || memcmp(a->allowed.items, b->allowed.items, a->allowed.n * sizeof(struct tr_prefix)) == 0);
 }
 
@@ -100,6 +100,8 @@ changes(const struct plan_peer *a, const struct plan_peer *b)
 		fputs(", endpoint", f);
 	if (a->keepalive != b->keepalive)
 		fprintf(f, ", persistent_keepalive %us -> %us", (unsigned)a->keepalive, (unsigned)b->keepalive);
+	if (memcmp(&a->disco_key, &b->disco_key, sizeof(a->disco_key)) != 0)
+		fputs(", disco_key", f);
 	if (a->derp != b->derp)
 		fprintf(f, ", derp %u -> %u", (unsigned)a->derp, (unsigned)b->derp);
 	print_allowed(&a->allowed, &b->allowed, '-', f);

@@ -20,6 +20,7 @@ struct peer_options {
 	struct tr_list allowed;
 	struct tr_sockaddr endpoint;
 	uint64_t keepalive, derp;
+	struct tr_key disco_key;
 	const char *interface;
 };
 
@@ -42,6 +43,8 @@ const struct tr_option plan_peer_options[] = {
 		.doc = "send something at least this often; 0s: off"},
 	{.key = "derp", .type = TR_OPT_UINT, .min = 1, .max = UINT16_MAX, AT(derp),
 		.doc = "home region of the peer: the DERP relay that it keeps a connection to"},
+	{.key = "disco_key", .type = TR_OPT_KEY, AT(disco_key),
+		.doc = "public key that the peer signs its probes of paths with"},
 	{.key = "interface", .type = TR_OPT_STRING, AT(interface),
 		.doc = "instance whose peer it is; needed when several take peers"},
 	{0},
@@ -111,6 +114,7 @@ parse_peer(struct builder *b, const struct cfg_node *key, const struct cfg_node 
 	peer->endpoint = o.endpoint;
 	peer->keepalive = o.keepalive / 1000;
 	peer->derp = o.derp;
+	peer->disco_key = o.disco_key;
 	sodium_memzero(&o, sizeof(o));
 }
 

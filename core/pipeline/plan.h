@@ -37,6 +37,7 @@ struct plan_peer { /* provider's layer */
 	struct tr_sockaddr endpoint;
 	uint64_t keepalive; /* seconds */
 	uint64_t derp;      /* home region; 0: none */
+	struct tr_key disco_key; /* all zero: none */
 	int32_t interface;  /* instance index */
 	const struct cfg_node *where; /* while the plan is made */
 };

@@ -36,7 +36,7 @@ struct fake_peer {
 	struct tr_peer *record; /* malloc()ed, with its allowed IPs and name behind it */
 	struct tr_endpoint path; /* as long as it is the only one known */
 	struct candidates *ways; /* then NULL */
-	uint64_t session;
+	uint64_t session, sent;
 };
 
 struct fake_index {
@@ -107,6 +107,8 @@ struct world {
 	const char *domain;
 	struct tr_list names;
 	char unix_dir[64];
+	struct tr_own_endpoint own[TR_OWN_ENDPOINTS];
+	uint16_t n_own;
 	void **garbage; /* old peer records: freed between steps */
 	unsigned n_garbage;
 };

@@ -11,6 +11,7 @@ struct peer_options {
 	struct tr_list allowed_ips;
 	struct tr_sockaddr endpoint;
 	uint64_t keepalive, derp;
+	struct tr_key disco_key;
 	const char *interface;
 };
 
@@ -22,6 +23,7 @@ static const struct tr_option peer_table[] = {
 	{.key = "endpoint", .type = TR_OPT_SOCKADDR, .offset = AT(endpoint)},
 	{.key = "persistent_keepalive", .type = TR_OPT_UINT, .unit = TR_UNIT_MS, .max = 65535000, .offset = AT(keepalive)},
 	{.key = "derp", .type = TR_OPT_UINT, .max = UINT16_MAX, .offset = AT(derp)},
+	{.key = "disco_key", .type = TR_OPT_KEY, .offset = AT(disco_key)},
 	{.key = "interface", .type = TR_OPT_STRING, .offset = AT(interface)},
 	{.key = NULL},
 };
@@ -216,7 +218,8 @@ path_in_use(const struct world *w, uint32_t peer, struct tr_endpoint *out)
 }
 
 static int
-change_peer(struct world *w, const struct tr_peer_change *c, const char *name, uint16_t derp, const char *origin, uint32_t *id)
+change_peer(struct world *w, const struct tr_peer_change *c, const char *name, const struct peer_options *o, const char *origin,
+	uint32_t *id)
 {
 	uint32_t known = by_key(w, c->public_key);
 	struct tr_peer r = {0};
@@ -240,7 +243,10 @@ change_peer(struct world *w, const struct tr_peer_change *c, const char *name, u
 		r.name = name;
 	if (c->fields & TR_PEER_PSK)
 		memcpy(r.preshared_key, c->preshared_key, 32);
-	r.derp = derp;
+	if (o) {
+		r.derp = (uint16_t)o->derp;
+		memcpy(r.disco_key, o->disco_key.b, 32);
+	}
 	if (c->fields & TR_PEER_KEEPALIVE)
 		r.keepalive = c->keepalive;
 	if (c->fields & TR_PEER_ENDPOINT)
@@ -271,7 +277,7 @@ add_yaml(struct world *w, const char *name, const struct cfg_node *node, struct 
 		c.endpoint = (struct tr_endpoint){.family = o.endpoint.addr.family, .remote_port = o.endpoint.port};
 		memcpy(c.endpoint.remote, o.endpoint.addr.ip, 16);
 	}
-	if (change_peer(w, &c, name, (uint16_t)o.derp, "pipeline.yaml", &id) != 0)
+	if (change_peer(w, &c, name, &o, "pipeline.yaml", &id) != 0)
 		fake_failed("more than %u peers (max_peers)", w->max_peers);
 	return id;
 }
@@ -325,6 +331,20 @@ void
 fh_resume(struct fh *h, uint32_t peer)
 {
 	event(h, TR_PEER_RESUME, peer);
+}
+
+void
+fh_own_endpoints(struct fh *h, const struct tr_own_endpoint *list, uint16_t n)
+{
+	h->world->n_own = n;
+	memcpy(h->world->own, list, n * sizeof(*list));
+}
+
+void
+fh_wanted(struct fh *h, uint32_t peer)
+{
+	h->world->peers[peer].sent = h->world->now;
+	event(h, TR_PEER_WANTED, peer);
 }
 
 void
@@ -515,6 +535,50 @@ host_path_list(struct tr_instance *i, uint32_t peer, struct tr_path *out, uint16
 	return 1;
 }
 
+static uint64_t
+host_path_sent(struct tr_node *node, uint32_t peer)
+{
+	return owned(node, peer, "path_sent") ? fake_of(node->instance)->world->peers[peer].sent : 0;
+}
+
+static uint32_t
+host_peer_by_disco(struct tr_instance *i, const uint8_t disco_key[32])
+{
+	const struct world *w = fake_of(i)->world;
+
+	if (!fake_allow(i, BY_WORKER | BY_JOB | BY_CONTROL, "peer_by_disco"))
+		return TR_NO_PEER;
+	for (uint32_t id = 1; id <= w->max_peers; id++)
+		if (w->peers[id].state == PEER_LIVE && memcmp(w->peers[id].record->disco_key, disco_key, 32) == 0)
+			return id;
+	return TR_NO_PEER;
+}
+
+/* One teller is as good as many here. */
+static void
+host_own_endpoints_tell(struct tr_instance *i, uint16_t port, const struct tr_own_endpoint *list, uint16_t n)
+{
+	struct world *w = fake_of(i)->world;
+
+	(void)port;
+	if (!fake_allow(i, BY_CONTROL | BY_SERVICE, "own_endpoints_tell"))
+		return;
+	w->n_own = n < TR_OWN_ENDPOINTS ? n : TR_OWN_ENDPOINTS;
+	if (w->n_own)
+		memcpy(w->own, list, w->n_own * sizeof(*list));
+}
+
+static uint16_t
+host_own_endpoints(struct tr_instance *i, uint16_t port, struct tr_own_endpoint *out, uint16_t max)
+{
+	const struct world *w = fake_of(i)->world;
+	const uint16_t n = w->n_own < max ? w->n_own : max;
+
+	(void)port;
+	memcpy(out, w->own, n * sizeof(*out));
+	return n;
+}
+
 static void
 host_peer_each(struct tr_instance *i, void (*fn)(void *, const struct tr_peer *), void *arg)
 {
@@ -543,8 +607,7 @@ host_peer_set(struct tr_instance *i, const struct tr_peer_change *c)
 
 	if (!fake_allow(i, BY_CONTROL, "peer_set"))
 		return -EINVAL;
-	const uint32_t known = by_key(w, c->public_key);
-	return change_peer(w, c, NULL, known ? w->peers[known].record->derp : 0, "operator", &id);
+	return change_peer(w, c, NULL, NULL, "operator", &id);
 }
 
 /* Is `name` below the domain? Then what stands before it. */
@@ -629,6 +692,10 @@ fake_netmap_host(struct tr_host *host)
 	host->path_tell = host_path_tell;
 	host->path_post = host_path_post;
 	host->path_list = host_path_list;
+	host->path_sent = host_path_sent;
+	host->peer_by_disco = host_peer_by_disco;
+	host->own_endpoints_tell = host_own_endpoints_tell;
+	host->own_endpoints = host_own_endpoints;
 	host->peer_set = host_peer_set;
 	host->names_find = host_names_find;
 	host->name_reverse = host_name_reverse;

@@ -193,6 +193,52 @@ deliver_path(struct worker *w, const struct inbox_entry *m)
 	w->wake_control = true;
 }
 
+/* The prober is looked for here, in the lane that runs: whoever sent the packet does not know it. */
+static void
+deliver_wanted(struct worker *w, uint32_t peer)
+{
+	const struct netmap_table *t = netmap_table_of(peer);
+	for (unsigned k = 0; k < MAX_SLOTS && t; k++) {
+		struct graph_node *own = w->t.lane->own[k];
+		if (!own || own->pub.instance->table != t || !(own->pub.instance->class_->flags & TR_CLASS_PROBES))
+			continue;
+		own->pub.instance->class_->peer(&own->pub, TR_PEER_WANTED, peer);
+		graph_walk(own->graph);
+	}
+}
+
+#define TICK 24 /* bits of ns */
+
+void
+engine_sent(struct tr_node *node, uint32_t peer, bool trusted)
+{
+	struct engine *e = node->instance->engine;
+	struct sent *all = atomic_load_explicit(&e->sent, memory_order_acquire);
+	if (likely(!all))
+		return;
+	struct sent *s = &all[peer];
+	const uint32_t now = (uint32_t)(*node->now >> TICK) | 1, second = 60;
+	const uint32_t at = atomic_load_explicit(&s->at, memory_order_relaxed);
+	if (likely(at == now))
+		return;
+	atomic_store_explicit(&s->at, now, memory_order_relaxed);
+	const uint32_t told = atomic_load_explicit(&s->told, memory_order_relaxed);
+	if ((trusted && at && now - at < second) || (told && now - told < second))
+		return;
+	const struct inbox_entry entry = {.kind = INBOX_WANTED, .peer = peer};
+	if (worker_post(&e->worker[peer % e->workers], &entry) == 0)
+		atomic_store_explicit(&s->told, now, memory_order_relaxed);
+}
+
+uint64_t
+engine_sent_at(const struct engine *e, uint32_t peer, uint64_t now)
+{
+	const struct sent *all = atomic_load_explicit(&e->sent, memory_order_acquire);
+	const uint32_t at = all ? atomic_load_explicit(&all[peer].at, memory_order_relaxed) : 0;
+	const uint64_t ago = (uint64_t)((uint32_t)(now >> TICK) - (at & ~1u)) << TICK;
+	return at ? now - (ago < now ? ago : now) : 0;
+}
+
 static unsigned
 read_inbox(struct worker *w)
 {
@@ -215,6 +261,15 @@ read_inbox(struct worker *w)
 			break;
 		case INBOX_PATH:
 			deliver_path(w, &m[i]);
+			break;
+		case INBOX_FOLLOW:
+			if (own) {
+				m[i].instance->class_->peer(&own->pub, (enum tr_peer_event)m[i].arg, m[i].peer);
+				graph_walk(own->graph);
+			}
+			break;
+		case INBOX_WANTED:
+			deliver_wanted(w, m[i].peer);
 			break;
 		case TO_CONTROL:
 		case TO_SERVICE:

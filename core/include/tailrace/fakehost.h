@@ -87,6 +87,8 @@ uint32_t fh_peer_add(struct fh *h, const char *peer_yaml); /* "{public_key: …,
 void fh_peer_remove(struct fh *h, uint32_t peer);
 void fh_path(struct fh *h, uint32_t peer, struct tr_endpoint *out);
 void fh_resume(struct fh *h, uint32_t peer); /* TR_PEER_RESUME */
+void fh_own_endpoints(struct fh *h, const struct tr_own_endpoint *list, uint16_t n); /* what own_endpoints() says */
+void fh_wanted(struct fh *h, uint32_t peer); /* a transport sends to the peer: path_sent() is now; TR_PEER_WANTED */
 
 /* Where host->listen_unix() has put NAME.sock; NULL: never called. */
 const char *fh_unix_dir(struct fh *h);

@@ -19,6 +19,7 @@ struct tr_peer {
 	const struct tr_prefix *allowed;
 	const char *origin;       /* who wrote it: "pipeline.yaml", "operator", … */
 	uint16_t derp;            /* home region: the DERP relay that the peer keeps a connection to; 0: unknown */
+	uint8_t disco_key[32];    /* all zero: none */
 };
 
 /*
@@ -75,6 +76,17 @@ struct tr_path {
 	uint8_t why;         /* enum tr_path_why, of the one in use. Not read by path_tell() */
 };
 _Static_assert(sizeof(struct tr_path) == 64, "one cache line");
+
+/* What a UDP port of this box is called outside. */
+enum tr_own_kind { TR_OWN_LOCAL, TR_OWN_STUN, TR_OWN_MAPPED, TR_OWN_KINDS };
+
+struct tr_own_endpoint {
+	struct tr_sockaddr address;
+	uint8_t kind;   /* enum tr_own_kind */
+	bool varies;    /* by whom we send to: a NAT with address-dependent mapping lies in between */
+};
+
+#define TR_OWN_ENDPOINTS 16 /* at most, of one port */
 
 #define TR_PATHS 15 /* candidates of one peer; a new one pushes out the least useful */
 

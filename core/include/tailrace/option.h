@@ -43,7 +43,15 @@ enum tr_option_flag {
 	TR_OPT_LIST = 1u << 1,   /* struct tr_list of the type */
 	TR_OPT_LISTEN = 1u << 2, /* TR_OPT_UINT: the UDP port of this instance; mux reads it */
 	TR_OPT_MTU = 1u << 3,    /* TR_OPT_UINT: largest IP packet its in gates of type ip take; route reads it */
+	/*
+	 * TR_OPT_UINT: from this UDP port on TR_LISTEN_ALSO_PORTS more stand for the port of this instance, also for those that
+	 * share it; what comes to them has TR_ENDPOINT_BOUND. 0: none. mux reads it.
+	 */
+	TR_OPT_LISTEN_ALSO = 1u << 4,
+	TR_OPT_PEERS = 1u << 5,  /* TR_OPT_STRING: the instance whose peers this one follows (TR_CLASS_PROBES) */
 };
+
+#define TR_LISTEN_ALSO_PORTS 256
 
 struct tr_option {
 	const char *key;

@@ -26,10 +26,12 @@ enum tr_endpoint_kind {
 
 #define TR_FAMILY_KEY 1 /* remote and local together are a public key, remote_port is the DERP region */
 
-/* Set by host->paths(), so that such an endpoint equals none that a packet was received from. A receiver sets none. */
+/* Set by host->paths(), so that such an endpoint equals none that a packet was received from. A receiver sets none
+ * but BOUND. */
 enum tr_endpoint_flag {
 	TR_ENDPOINT_TWICE = 1u << 0, /* not trusted: `path` sends a copy by the peer's relay */
 	TR_ENDPOINT_ASK = 1u << 1,   /* path_learn() wants to be told of the next packet from it */
+	TR_ENDPOINT_BOUND = 1u << 2, /* local_port is not the transport's (TR_OPT_LISTEN_ALSO), and is kept. Set by mux, too */
 };
 
 /* Where a transport's packet goes: a send gate of `path` and what that gate needs. */

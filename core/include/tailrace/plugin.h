@@ -112,6 +112,9 @@ enum tr_peer_event {
 	TR_PEER_CHANGED, /* key stays the same; sessions go on */
 	TR_PEER_REMOVED, /* the record and this peer's blocks vanish after the callback and a grace period */
 	TR_PEER_RESUME,  /* after a restart: had a session in the last 180 s; posted newest first */
+	/* TR_CLASS_PROBES only: something was sent to the peer, and nothing had been for a second, or it is not sent directly
+	 * by a trusted path. At most once a second; what was sent is on its way. */
+	TR_PEER_WANTED,
 };
 
 struct tr_show; /* show.h */
@@ -126,6 +129,9 @@ struct tr_command {
 enum tr_class_flag {
 	TR_CLASS_PEERS = 1u << 0,   /* netmap peers may name this instance as their `interface`; gets peer events */
 	TR_CLASS_SERVICE = 1u << 1, /* wants a service loop (implied by a TR_GATE_SERVICE gate) */
+	/* Probes paths to the peers of the instance that its option with TR_OPT_PEERS names: host calls about peers mean these,
+	 * and it gets their events, of TR_PEER_ADDED to TR_PEER_REMOVED before that instance. */
+	TR_CLASS_PROBES = 1u << 2,
 };
 
 /*
@@ -168,7 +174,7 @@ struct tr_class {
 	bool (*check)(const void *options, char *text, size_t size); /* may be NULL */
 
 	/* Worker that owns the peer (worker 0 when there is none). */
-	void (*peer)(struct tr_node *node, enum tr_peer_event event, uint32_t peer); /* TR_CLASS_PEERS */
+	void (*peer)(struct tr_node *node, enum tr_peer_event event, uint32_t peer); /* TR_CLASS_PEERS, TR_CLASS_PROBES */
 	/* Worker on which it was armed. */
 	void (*timer)(struct tr_node *node, struct tr_timer *timer); /* whoever arms timers */
 	/* Every worker, once per loop; emit()s packets that it makes by host->packet_new(). Returns the work it found. */

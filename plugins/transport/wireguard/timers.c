@@ -152,5 +152,7 @@ timers_peer(struct tr_node *node, enum tr_peer_event event, uint32_t id)
 	case TR_PEER_RESUME:
 		handshake_start(node, id, false);
 		break;
+	case TR_PEER_WANTED: /* a prober's */
+		break;
 	}
 }

@@ -126,7 +126,7 @@ identity_of(const struct wg *wg)
 static inline void
 set_source_port(const struct wg *wg, struct tr_endpoint *e)
 {
-	if (e->gate == 0)
+	if (e->gate == 0 && !(e->flags & TR_ENDPOINT_BOUND))
 		e->local_port = __atomic_load_n(&wg->listen, __ATOMIC_RELAXED);
 }
 
