@@ -178,6 +178,24 @@ first_mapped(const struct client *c, uint8_t family, struct tr_sockaddr *local)
 	return (struct tr_sockaddr){0};
 }
 
+/* What peers may be told: each address that some server sees, and our own. */
+static void
+tell(struct client *c)
+{
+	struct tr_own_endpoint own[TR_OWN_ENDPOINTS];
+	const bool varies = conclude(c) >= MAPPING_ADDRESS;
+	uint16_t n = 0;
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct target *t = &c->target[i];
+		if (!t->answered || t->mapped.addr.family == 0 || n + 2 > TR_OWN_ENDPOINTS)
+			continue;
+		own[n++] = (struct tr_own_endpoint){t->mapped, TR_OWN_STUN, varies && t->mapped.addr.family == 4};
+		if (!same(&t->mapped, &t->local))
+			own[n++] = (struct tr_own_endpoint){t->local, TR_OWN_LOCAL, false};
+	}
+	c->host->own_endpoints_tell(c->instance, c->settings.listen, own, n);
+}
+
 static void
 end_round(struct client *c)
 {
@@ -199,6 +217,7 @@ end_round(struct client *c)
 		c->mapping = mapping;
 		ask_hairpin(c);
 	}
+	tell(c);
 	c->host->crypto->random(&wait, sizeof(wait));
 	c->probing = false;
 	c->next_round = now(c) + (lost ? LOST_INTERVAL : INTERVAL + wait % INTERVAL_SPREAD);
@@ -289,6 +308,8 @@ take(struct client *c, struct tr_node *node, const struct tr_meta *meta, struct 
 	take_other(c, t, &b->other);
 	if (all_answered(c))
 		end_round(c);
+	else
+		tell(c);
 	set_timer(c);
 	return CLIENT_DROP_CONSUMED;
 }
@@ -352,6 +373,7 @@ client_fini(struct client *c)
 	if (c->timer != NULL)
 		c->host->watch_close(c->timer);
 	c->timer = NULL;
+	c->host->own_endpoints_tell(c->instance, c->settings.listen, NULL, 0);
 }
 
 /* ---- What the operator sees ---- */

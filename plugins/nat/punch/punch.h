@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the files of this plugin share. A peer's state is its owner worker's alone; it lies in a block of the core and is
+ * found by the peer's id.
+ */
+#pragma once
+
+#include "message.h"
+
+#include <stdatomic.h>
+#include <tailrace/host.h>
+
+#define MS UINT64_C(1000000)
+#define SECOND (1000 * MS)
+#define HEARTBEAT (3 * SECOND)
+#define TRUST (6500 * MS)          /* of a path after a pong: two heartbeats and a little */
+#define ACTIVE (45 * SECOND)       /* after the transport's last packet to the peer */
+#define PING_GAP (5 * SECOND)      /* between two pings to one address, heartbeats aside */
+#define PING_TIMEOUT (5 * SECOND)
+#define UPGRADE (60 * SECOND)      /* how often all addresses are tried while a trusted one is in use */
+#define GOOD_ENOUGH_US 5000        /* latency: nothing better is looked for */
+#define AGAIN_AFTER (250 * MS)     /* a call: by then the peer's pings have opened its NAT for ours */
+#define AGAIN_MAX 16               /* addresses: more are guesses */
+#define LEARNED (45 * SECOND)      /* an address that a ping came from, after the last one */
+
+#define TARGETS 128 /* of one peer: what a call-me-maybe may hold, and what is known beside it */
+#define TOLD_MAX 8  /* addresses of a call-me-maybe that are shown as paths before they answer */
+
+enum { IN_UDP, IN_RELAYED, IN_PEER };
+enum { OUT, OUT_PEER };
+
+enum drop {
+	DROP_NOT_DISCO,
+	DROP_UNKNOWN,
+	DROP_FORGED,
+	DROP_SHORT,
+	DROP_OTHER,
+	DROP_REPLAYED,
+	DROP_RATE,
+	DROP_BY_UDP,
+	DROP_WRONG_NODE,
+	DROP_BUSY,
+	DROP_PEER_GONE,
+	DROP_NO_TARGET,
+	DROP_CONSUMED,
+};
+
+enum count {
+	COUNT_PINGS_SENT,
+	COUNT_PINGS,
+	COUNT_PONGS_SENT,
+	COUNT_PONGS,
+	COUNT_CALLS_SENT,
+	COUNT_CALLS,
+	COUNT_TIMEOUTS,
+	COUNT_DIRECT,
+	COUNT_SEARCHES,
+	COUNT_SEARCH_HITS,
+	COUNT_KEYS,
+	COUNT_NO_PACKET,
+};
+
+/* Our own disco key: in a block, so that it stays when the instance is made anew. Written by control in create(). */
+struct self {
+	uint8_t secret[DISCO_KEY], key[DISCO_KEY];
+	uint8_t node[DISCO_KEY]; /* the transport's public key, for pings */
+	uint32_t epoch;          /* grows with every new key; 0: none yet */
+};
+
+enum target_source {
+	FROM_NETMAP = 1u << 0, /* a path that the core knows of */
+	FROM_CALL = 1u << 1,   /* the peer's last call-me-maybe lists it */
+	FROM_PING = 1u << 2,   /* a ping came from it */
+};
+
+struct attempt {
+	uint8_t txid[DISCO_TXID];
+	uint32_t open; /* awaits its pong */
+	uint64_t sent;
+};
+
+/* An address to try: told apart by remote address and port, and by the port of ours. */
+struct target {
+	uint8_t ip[16];
+	uint16_t port, local_port; /* local_port 0: the transport's */
+	uint8_t family, from;      /* from: enum target_source; 0: free */
+	bool told;                 /* the core knows it */
+	uint64_t pinged;           /* by us; 0: not yet, or to be pinged anew */
+	uint64_t heard;            /* its last ping */
+	uint64_t answered;         /* our last pong */
+	uint8_t heard_txid[DISCO_TXID];
+	struct attempt attempt[2]; /* heartbeats come faster than pings time out */
+};
+
+/* Tokens that come back with time. Zeroed: full. */
+struct bucket {
+	uint64_t paid; /* ns: up to when what was let pass is paid for */
+};
+
+/* The search for a way through a hard NAT of ours (search.c). */
+struct search {
+	uint64_t due, again; /* the next step; 0: none is going on. again: not before */
+	uint16_t opened;     /* ports of ours that have sent */
+	uint16_t rounds;     /* calls with guesses */
+	uint16_t failures;
+	uint32_t guess, step; /* the next guess, and how far the one after it lies */
+	struct tr_sockaddr hit; /* what the port that was hit is called outside; family 0: none */
+};
+
+struct peer {
+	struct tr_timer timer;
+	uint8_t public_key[DISCO_KEY]; /* whose state this is */
+	uint8_t disco_key[DISCO_KEY], shared[DISCO_KEY];
+	uint32_t epoch;     /* of our key when `shared` was made; 0: not yet */
+	uint32_t computing; /* jobs out */
+	bool active, wanted, call_wanted;
+	bool hard;          /* the peer's calls look like those of somebody behind a hard NAT */
+	uint64_t heartbeat; /* the next; 0: none */
+	uint64_t full;      /* when all were pinged last */
+	uint64_t called;    /* when we have called last */
+	uint64_t again;     /* when those that have not answered are pinged once more; 0: no more */
+	struct bucket pings, calls;
+	struct search search;
+	uint16_t n;
+	struct target target[TARGETS];
+};
+
+struct punch {
+	struct tr_instance *instance;
+	const struct tr_host *host;
+	const struct tr_blocks *peers;
+	struct self *self;
+	_Atomic uint16_t listen, probe_ports; /* probe_ports: the first of SEARCH_PORTS; 0: none */
+};
+
+static inline struct peer *
+peer_of(const struct punch *p, uint32_t id)
+{
+	return tr_block(p->peers, id);
+}
+
+/* May one more pass, when each costs `interval` and `burst` of them may come at once? */
+static inline bool
+bucket_pass(struct bucket *b, uint64_t now, uint64_t interval, unsigned burst)
+{
+	const uint64_t paid = b->paid > now ? b->paid : now;
+	if (paid + interval > now + burst * interval)
+		return false;
+	b->paid = paid + interval;
+	return true;
+}
+
+/* ---- peer.c: addresses and what is done when. All: the peer's owner. ---- */
+/* The state of a peer that is in the netmap; begun anew if the id was another's. NULL: not there, or without a disco key. */
+struct peer *peer_get(struct tr_node *node, uint32_t id, const struct tr_peer **record);
+void peer_forget(struct tr_node *node, uint32_t id);
+void peer_wanted(struct tr_node *node, uint32_t id);  /* the transport has sent to it */
+void peer_tick(struct tr_node *node, struct tr_timer *timer);
+void peer_key_ready(struct tr_node *node, uint32_t id); /* what has waited for the key is done now */
+/* Tries all addresses that are not being tried. `call`: and has the peer do the same. */
+void peer_try_all(struct tr_node *node, uint32_t id, struct peer *p, bool call);
+struct target *peer_target(struct peer *p, const struct tr_endpoint *e, enum target_source from); /* NULL: full */
+void peer_untarget(struct tr_node *node, uint32_t id, struct target *t);
+void peer_ping(struct tr_node *node, uint32_t id, struct peer *p, struct target *t);
+bool peer_direct(struct tr_node *node, uint32_t id, struct tr_path *best); /* a trusted direct path is in use */
+struct tr_endpoint peer_endpoint(const struct punch *punch, const struct target *t);
+void peer_schedule(struct tr_node *node, uint32_t id, struct peer *p);
+
+/* ---- receive.c ---- */
+void receive_udp(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate);
+void receive_relayed(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate);
+void receive_peer(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate);
+
+/* ---- send.c ---- */
+/* Has the key shared with the peer made by a job, after which `m` (may be NULL; taken over) is received. False: too busy. */
+bool send_key(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_peer *record, struct rte_mbuf *m);
+bool send_ready(const struct punch *punch, const struct peer *p, const struct tr_peer *record); /* the key is there */
+void send_ping(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, uint8_t txid[DISCO_TXID]);
+void send_pong(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, const uint8_t txid[DISCO_TXID]);
+bool send_call(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_sockaddr *guess, unsigned n_guesses);
+
+/* ---- search.c: hard NATs ---- */
+#define SEARCH_PORTS TR_LISTEN_ALSO_PORTS
+void search_consider(struct tr_node *node, uint32_t id, struct peer *p); /* after a call that did not help */
+void search_step(struct tr_node *node, uint32_t id, struct peer *p);
+void search_end(struct peer *p, bool found, uint64_t now);
+double search_chance(unsigned ports, unsigned opened, unsigned guesses); /* that one of so many guesses hits */

@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The class against a peer, a relay and NATs that the test plays, in simulated time. */
+#include "punch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <rte_ip.h>
+#include <rte_udp.h>
+#include <sodium.h>
+#include <tailrace/fakehost.h>
+
+extern const struct tr_plugin tr_plugin;
+
+#define REGION 7
+#define PORT 41641
+#define PROBE 20000
+
+static const uint8_t self4[4] = {10, 1, 0, 10}, peer4[4] = {203, 0, 113, 11}, other4[4] = {203, 0, 113, 12};
+
+/* The peer, as the test plays it. */
+static struct {
+	uint8_t secret[32], key[32], node[32], shared[32], ours[32];
+	uint32_t id;
+} peer;
+
+/* What was sent last. */
+static struct {
+	unsigned pings, pongs, calls, others;
+	struct disco_message message;
+	struct tr_endpoint to; /* of the last ping */
+	uint8_t txid[DISCO_TXID];
+	struct tr_endpoint pong_to;
+} sent;
+
+static char *
+base64(const uint8_t key[32], char text[48])
+{
+	return sodium_bin2base64(text, 48, key, 32, sodium_base64_VARIANT_ORIGINAL);
+}
+
+static struct fh *
+start(const char *more)
+{
+	static uint8_t secret[32];
+	char netmap[512], options[512], node[48], key[48];
+	memset(peer.secret, 0x22, 32);
+	memset(secret, 0x11, 32);
+	memset(peer.node, 0x55, 32);
+	disco_public(peer.key, peer.secret);
+	disco_public(peer.ours, secret);
+	assert_true(disco_shared(peer.shared, peer.secret, peer.ours));
+	snprintf(netmap, sizeof(netmap), "{peers: {b: {public_key: \"%s\", disco_key: \"%s\", derp: %u, allowed_ips: [100.64.0.2/32]}}}",
+		base64(peer.node, node), base64(peer.key, key), REGION);
+	snprintf(options, sizeof(options), "{listen: %u, peers: wg0, node_key: \"%s\", private_key: \"%s\"%s}", PORT, node,
+		fh_secret(secret), more);
+	struct fh *h = fh_new(&(struct fh_config){.plugin = &tr_plugin, .options = options, .netmap = netmap, .packet_size = 4096});
+	assert_non_null(h);
+	peer.id = 1;
+	memset(&sent, 0, sizeof(sent));
+	const struct tr_own_endpoint own = {.address = {{.family = 4, .ip = {203, 0, 113, 10}}, 5000}, .kind = TR_OWN_STUN};
+	fh_own_endpoints(h, &own, 1);
+	return h;
+}
+
+/* Opens what our side sent. */
+static void
+note(const struct fh_out *o)
+{
+	uint8_t data[4096];
+	assert_string_equal(o->gate, "out");
+	memcpy(data, o->data, o->len);
+	assert_true(disco_is(data, o->len));
+	assert_memory_equal(disco_sender(data), peer.ours, 32);
+	const int n = disco_open(data, o->len, peer.shared);
+	assert_true(n > 0);
+	assert_true(disco_parse(&sent.message, data + DISCO_PAYLOAD, (size_t)n));
+	switch (sent.message.type) {
+	case DISCO_PING:
+		sent.pings++;
+		sent.to = o->meta.endpoint;
+		memcpy(sent.txid, sent.message.txid, DISCO_TXID);
+		assert_int_equal(o->len, DISCO_PING_SIZE);
+		assert_int_equal(o->meta.endpoint.gate, TR_KIND_UDP);
+		break;
+	case DISCO_PONG:
+		sent.pongs++;
+		sent.pong_to = o->meta.endpoint;
+		break;
+	case DISCO_CALL_ME_MAYBE:
+		sent.calls++;
+		assert_int_equal(o->meta.endpoint.gate, TR_KIND_DERP);
+		assert_int_equal(o->meta.endpoint.remote_port, REGION);
+		assert_memory_equal(o->meta.endpoint.remote, peer.node, 16);
+		break;
+	default:
+		sent.others++;
+	}
+}
+
+/* Takes what came out; the last drop's reason, or NULL. */
+static const char *
+pump(struct fh *h)
+{
+	static char reason[32];
+	const struct fh_out *o;
+	bool dropped = false;
+	while ((o = fh_next(h)) != NULL) {
+		if (o->drop == NULL) {
+			note(o);
+			continue;
+		}
+		snprintf(reason, sizeof(reason), "%s", o->drop);
+		dropped = true;
+	}
+	return dropped ? reason : NULL;
+}
+
+static void
+run(struct fh *h, uint64_t ns)
+{
+	for (uint64_t t = 0; t < ns; t += 20 * MS) {
+		fh_advance(h, 20 * MS);
+		pump(h);
+	}
+}
+
+static void
+deliver_bytes(struct fh *h, const uint8_t source[4], uint16_t port, uint16_t local_port, const uint8_t *data, size_t len)
+{
+	static uint8_t packet[9000];
+	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)packet;
+	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(packet + 20);
+	*ip = (struct rte_ipv4_hdr){.version_ihl = 0x45, .total_length = rte_cpu_to_be_16(28 + len), .time_to_live = 64,
+		.next_proto_id = 17};
+	memcpy(&ip->src_addr, source, 4);
+	memcpy(&ip->dst_addr, self4, 4);
+	ip->hdr_checksum = 0;
+	ip->hdr_checksum = rte_ipv4_cksum(ip);
+	*udp = (struct rte_udp_hdr){.src_port = rte_cpu_to_be_16(port), .dst_port = rte_cpu_to_be_16(local_port),
+		.dgram_len = rte_cpu_to_be_16(8 + len)};
+	memcpy(packet + 28, data, len);
+	struct rte_mbuf *m = fh_packet(h, packet, 28 + len);
+	struct tr_meta *meta = tr_meta(m);
+	meta->l3_len = 20;
+	meta->l4 = IPPROTO_UDP;
+	meta->endpoint = (struct tr_endpoint){.family = 4, .remote_port = port, .local_port = local_port,
+		.flags = local_port != PORT ? TR_ENDPOINT_BOUND : 0}; /* mux's */
+	memcpy(meta->endpoint.remote, source, 4);
+	memcpy(meta->endpoint.local, self4, 4);
+	fh_send_mbufs(h, 0, "in", &m, 1);
+}
+
+static size_t
+seal(uint8_t *data, size_t payload)
+{
+	uint8_t nonce[DISCO_NONCE];
+	randombytes_buf(nonce, sizeof(nonce));
+	return disco_seal(data, payload, peer.key, nonce, peer.shared);
+}
+
+static void
+peer_pings(struct fh *h, const uint8_t source[4], uint16_t port, uint16_t local_port, const uint8_t txid[DISCO_TXID])
+{
+	uint8_t data[DISCO_MAX];
+	deliver_bytes(h, source, port, local_port, data, seal(data, disco_ping(data + DISCO_PAYLOAD, txid, peer.node)));
+}
+
+static void
+peer_pongs(struct fh *h, const uint8_t source[4], uint16_t port, uint16_t local_port)
+{
+	uint8_t data[DISCO_MAX];
+	const struct tr_sockaddr seen = {{.family = 4, .ip = {203, 0, 113, 10}}, 777};
+	deliver_bytes(h, source, port, local_port, data, seal(data, disco_pong(data + DISCO_PAYLOAD, sent.txid, &seen)));
+}
+
+static void
+relay_bytes(struct fh *h, const uint8_t node[32], const uint8_t *data, size_t len)
+{
+	struct rte_mbuf *m = fh_packet(h, data, len);
+	tr_meta(m)->endpoint = tr_endpoint_derp(REGION, node);
+	fh_send_mbufs(h, 0, "relay", &m, 1);
+}
+
+static void
+peer_calls(struct fh *h, const uint8_t node[32], const struct tr_sockaddr *list, unsigned n)
+{
+	uint8_t data[DISCO_MAX];
+	relay_bytes(h, node, data, seal(data, disco_call_me_maybe(data + DISCO_PAYLOAD, list, n)));
+}
+
+static const struct tr_sockaddr addresses[] = {{{.family = 4, .ip = {203, 0, 113, 11}}, 41641}, {{.family = 4, .ip = {203, 0, 113, 12}}, 9}};
+
+static void
+settle(struct fh *h)
+{
+	fh_run_jobs(h);
+	pump(h);
+}
+
+static struct tr_endpoint
+in_use(struct fh *h)
+{
+	struct tr_endpoint e;
+	fh_path(h, peer.id, &e);
+	return e;
+}
+
+/* ---- Tests ---- */
+
+/* A packet for the peer: we call it; it calls back; pings leave, and the first pong makes the path. */
+static void
+finds_a_path(void **state)
+{
+	(void)state;
+	struct fh *h = start("");
+	fh_wanted(h, peer.id);
+	settle(h);
+	assert_int_equal(sent.calls, 1);
+	assert_int_equal(sent.message.n, 1);
+	assert_int_equal(sent.message.address[0].port, 5000);
+	assert_int_equal(sent.pings, 0);
+	assert_int_equal(in_use(h).gate, TR_KIND_DERP);
+
+	peer_calls(h, peer.node, addresses, 1);
+	assert_string_equal(pump(h), "consumed");
+	assert_int_equal(sent.pings, 1);
+	assert_memory_equal(sent.to.remote, peer4, 4);
+	assert_int_equal(sent.to.local_port, PORT);
+	peer_pongs(h, peer4, 41641, PORT);
+	assert_string_equal(pump(h), "consumed");
+	assert_int_equal(in_use(h).gate, TR_KIND_UDP);
+	assert_int_equal(in_use(h).flags & TR_ENDPOINT_TWICE, 0);
+	fh_free(h);
+}
+
+/* Heartbeats every 3 s as long as something is sent; answered, the path is trusted; unanswered, it is not, and the peer is
+ * called again. */
+static void
+heartbeats(void **state)
+{
+	(void)state;
+	struct fh *h = start("");
+	fh_wanted(h, peer.id);
+	settle(h);
+	peer_calls(h, peer.node, addresses, 1);
+	pump(h);
+	peer_pongs(h, peer4, 41641, PORT);
+	pump(h);
+	for (int beat = 0; beat < 5; beat++) {
+		const unsigned before = sent.pings;
+		run(h, HEARTBEAT);
+		assert_int_equal(sent.pings, before + 1);
+		peer_pongs(h, peer4, 41641, PORT);
+		pump(h);
+		assert_int_equal(in_use(h).flags & TR_ENDPOINT_TWICE, 0);
+	}
+	assert_int_equal(sent.calls, 1);
+	run(h, 7 * SECOND); /* no pong */
+	assert_int_not_equal(in_use(h).flags & TR_ENDPOINT_TWICE || in_use(h).gate == TR_KIND_DERP, 0);
+	run(h, 3 * SECOND);
+	assert_int_equal(in_use(h).gate, TR_KIND_DERP); /* given up */
+	assert_true(sent.calls > 1);
+	run(h, 30 * SECOND); /* nothing was sent for 45 s */
+	const unsigned before = sent.pings + sent.calls;
+	run(h, 20 * SECOND);
+	assert_int_equal(sent.pings + sent.calls, before);
+	fh_free(h);
+}
+
+static void
+answers_pings(void **state)
+{
+	static const uint8_t a[DISCO_TXID] = {1}, b[DISCO_TXID] = {2};
+	(void)state;
+	struct fh *h = start("");
+	peer_pings(h, other4, 99, PORT, a); /* the first waits for the shared key */
+	settle(h);
+	assert_int_equal(sent.pongs, 1);
+	assert_memory_equal(sent.pong_to.remote, other4, 4);
+	assert_int_equal(sent.pong_to.remote_port, 99);
+	assert_int_equal(sent.pings, 1); /* and is pinged itself */
+	peer_pings(h, other4, 99, PORT, a);
+	assert_string_equal(pump(h), "replayed");
+	peer_pings(h, other4, 99, PORT, b);
+	peer_pings(h, other4, 99, PORT, a);
+	pump(h);
+	assert_int_equal(sent.pongs, 3);
+	assert_int_equal(fh_counter(h, "keys"), 1);
+	for (int i = 0; i < 300; i++) {
+		const uint8_t txid[DISCO_TXID] = {3, (uint8_t)i, (uint8_t)(i >> 8)};
+		peer_pings(h, other4, 99, PORT, txid);
+		pump(h);
+	}
+	assert_in_range(sent.pongs, 100, 140); /* no more than it may have at once */
+	fh_free(h);
+}
+
+/* By a relay a ping is answered by it, and teaches no address. */
+static void
+pings_by_relay(void **state)
+{
+	static const uint8_t txid[DISCO_TXID] = {9};
+	uint8_t data[DISCO_MAX];
+	(void)state;
+	struct fh *h = start("");
+	relay_bytes(h, peer.node, data, seal(data, disco_ping(data + DISCO_PAYLOAD, txid, peer.node)));
+	settle(h);
+	assert_int_equal(sent.pongs, 1);
+	assert_int_equal(sent.pong_to.gate, TR_KIND_DERP);
+	assert_int_equal(sent.message.address[0].port, REGION);
+	assert_int_equal(sent.message.address[0].addr.ip[0], 127);
+	assert_int_equal(sent.pings, 0);
+	fh_free(h);
+}
+
+static void
+calls_are_checked(void **state)
+{
+	static const uint8_t stranger[32] = {0x66};
+	uint8_t data[DISCO_MAX];
+	(void)state;
+	struct fh *h = start("");
+	fh_wanted(h, peer.id);
+	settle(h);
+	deliver_bytes(h, peer4, 1, PORT, data, seal(data, disco_call_me_maybe(data + DISCO_PAYLOAD, addresses, 2)));
+	assert_string_equal(pump(h), "call_by_udp");
+	peer_calls(h, stranger, addresses, 2);
+	assert_string_equal(pump(h), "wrong_node");
+	assert_int_equal(sent.pings, 0);
+	for (int i = 0; i < 20; i++)
+		peer_calls(h, peer.node, addresses, 2);
+	assert_string_equal(pump(h), "rate");
+	assert_int_equal(sent.pings, 8); /* four calls at once, two addresses each */
+	run(h, SECOND);
+	peer_calls(h, peer.node, addresses + 1, 1); /* the first is left out: not pinged any more */
+	const unsigned before = sent.pings;
+	pump(h);
+	assert_int_equal(sent.pings, before + 1);
+	assert_memory_equal(sent.to.remote, other4, 4);
+	fh_free(h);
+}
+
+/* What nobody with the keys has made changes nothing but a counter. */
+static void
+forgeries(void **state)
+{
+	static const uint8_t txid[DISCO_TXID] = {4};
+	uint8_t data[DISCO_MAX], copy[DISCO_MAX];
+	(void)state;
+	struct fh *h = start("");
+	fh_wanted(h, peer.id);
+	settle(h);
+	peer_calls(h, peer.node, addresses, 1);
+	pump(h);
+	peer_pongs(h, peer4, 41641, PORT);
+	pump(h);
+	const struct peer *p = peer_of(fh_self(h), peer.id);
+	struct peer *before = malloc(sizeof(*before));
+	memcpy(before, p, sizeof(*p));
+	memset(&sent, 0, sizeof(sent));
+	const size_t len = seal(data, disco_ping(data + DISCO_PAYLOAD, txid, peer.node));
+	for (size_t i = 0; i < len; i++) {
+		memcpy(copy, data, len);
+		copy[i] ^= 0x40;
+		deliver_bytes(h, other4, 99, PORT, copy, len);
+	}
+	assert_string_equal(pump(h), "forged");
+	for (size_t n = 0; n < len; n++)
+		deliver_bytes(h, other4, 99, PORT, data, n);
+	pump(h);
+	deliver_bytes(h, other4, 99, PORT, data, len + 1);
+	assert_string_equal(pump(h), "forged");
+	peer_pongs(h, peer4, 41641, PORT); /* its txid is used up */
+	assert_string_equal(pump(h), "replayed");
+	data[DISCO_PAYLOAD] = 9;
+	data[DISCO_PAYLOAD + 1] = 0;
+	deliver_bytes(h, other4, 99, PORT, data, seal(data, 2));
+	assert_string_equal(pump(h), "other_type");
+	data[DISCO_PAYLOAD] = 1;
+	deliver_bytes(h, other4, 99, PORT, data, seal(data, 13));
+	assert_string_equal(pump(h), "too_short");
+	assert_int_equal(sent.pings + sent.pongs + sent.calls + sent.others, 0);
+	assert_memory_equal(before, p, sizeof(*p));
+	free(before);
+	fh_free(h);
+}
+
+/* A peer that goes, and another that gets its id. */
+static void
+peers_come_and_go(void **state)
+{
+	static const uint8_t txid[DISCO_TXID] = {4};
+	(void)state;
+	struct fh *h = start("");
+	fh_wanted(h, peer.id);
+	settle(h);
+	fh_peer_remove(h, peer.id);
+	run(h, 10 * SECOND);
+	peer_pings(h, peer4, 1, PORT, txid);
+	assert_string_equal(pump(h), "unknown_sender");
+	fh_free(h);
+}
+
+/* ---- The search ---- */
+
+static void
+formula(void **state)
+{
+	(void)state;
+	/* nat.md's table: N = 64512 and 28232 */
+	assert_true(fabs(search_chance(64512, 256, 175) - 0.50) < 0.005);
+	assert_true(fabs(search_chance(64512, 256, 577) - 0.90) < 0.005);
+	assert_true(fabs(search_chance(64512, 256, 1148) - 0.99) < 0.001);
+	assert_true(fabs(search_chance(64512, 64, 64) - 0.062) < 0.002);
+	assert_true(fabs(search_chance(28232, 128, 256) - 0.689) < 0.002);
+}
+
+/* Our NAT gives each local port another one outside; the peer pings what it is called with. How many calls until a hit? 0:
+ * none. *pings: packets of ours. */
+static unsigned
+search(struct fh *h, unsigned seed, unsigned *pings)
+{
+	static uint16_t open_ports[65536]; /* local port - PROBE + 1 */
+	static uint16_t guessed[65536];
+	unsigned n_guessed = 0, rounds = 0, repeats = 0;
+	memset(open_ports, 0, sizeof(open_ports));
+	memset(guessed, 0, sizeof(guessed));
+	srand(seed);
+	*pings = 0;
+	for (uint64_t t = 0; t < 20 * SECOND; t += 20 * MS) {
+		const struct fh_out *o;
+		fh_advance(h, 20 * MS);
+		while ((o = fh_next(h)) != NULL) {
+			if (o->drop != NULL)
+				continue;
+			note(o);
+			if (sent.message.type == DISCO_PING && o->meta.endpoint.local_port != PORT) {
+				unsigned outside;
+				do
+					outside = 1024 + (unsigned)rand() % 64512;
+				while (open_ports[outside] != 0);
+				open_ports[outside] = (uint16_t)(o->meta.endpoint.local_port - PROBE + 1);
+				++*pings;
+			}
+			if (sent.message.type != DISCO_CALL_ME_MAYBE || sent.message.n < 10)
+				continue;
+			rounds++;
+			for (unsigned i = 1; i < sent.message.n; i++) {
+				const uint16_t port = sent.message.address[i].port;
+				repeats += guessed[port]++ != 0;
+				n_guessed++;
+				if (open_ports[port] == 0)
+					continue;
+				const uint16_t local = (uint16_t)(PROBE + open_ports[port] - 1);
+				const uint8_t txid[DISCO_TXID] = {(uint8_t)seed, 1};
+				peer_pings(h, peer4, 41641, local, txid);
+				pump(h);
+				assert_int_equal(sent.pong_to.local_port, local);
+				assert_int_equal(sent.to.local_port, local);
+				peer_pongs(h, peer4, 41641, local);
+				pump(h);
+				assert_int_equal(in_use(h).local_port, local);
+				assert_int_equal(repeats, 0);
+				return rounds;
+			}
+		}
+	}
+	assert_int_equal(repeats, 0);
+	return 0;
+}
+
+static struct fh *
+hard(const char *more)
+{
+	struct fh *h = start(more);
+	const struct tr_own_endpoint own = {.address = {{.family = 4, .ip = {203, 0, 113, 10}}, 5000}, .kind = TR_OWN_STUN, .varies = true};
+	fh_own_endpoints(h, &own, 1);
+	fh_wanted(h, peer.id);
+	settle(h);
+	return h;
+}
+
+/* As often as the formula says, within four standard deviations. */
+static void
+searches(void **state)
+{
+	enum { TRIALS = 150 };
+	const unsigned guesses = DISCO_ADDRESSES - 1; /* one place is our own address's */
+	unsigned hit[16] = {0}, pings;
+	(void)state;
+	for (unsigned seed = 0; seed < TRIALS; seed++) {
+		struct fh *h = hard(", probe_ports: 20000");
+		peer_calls(h, peer.node, addresses, 1);
+		const unsigned round = search(h, seed, &pings);
+		assert_int_equal(pings, SEARCH_PORTS);
+		for (unsigned r = round; round != 0 && r < 16; r++)
+			hit[r]++;
+		assert_int_equal(fh_counter(h, "search_hits"), round != 0);
+		fh_free(h);
+	}
+	for (unsigned r = 1; r <= 14; r += r < 2 ? 1 : 4) {
+		const double p = search_chance(64512, SEARCH_PORTS, guesses * r), measured = (double)hit[r] / TRIALS;
+		print_message("%2u calls: %.3f of %d searches, formula %.3f\n", r, measured, TRIALS, p);
+		assert_true(fabs(measured - p) < 4 * sqrt(p * (1 - p) / TRIALS) + 1.0 / TRIALS);
+	}
+}
+
+/* Not when the peer's NAT is hard, too; not without ports; and after a failure not for a minute. */
+static void
+searches_not(void **state)
+{
+	const struct tr_sockaddr two[] = {{{.family = 4, .ip = {203, 0, 113, 11}}, 100}, {{.family = 4, .ip = {203, 0, 113, 11}}, 200}};
+	(void)state;
+	struct fh *h = hard(", probe_ports: 20000");
+	peer_calls(h, peer.node, two, 2);
+	run(h, 30 * SECOND);
+	assert_true(sent.pings < 60);
+	fh_free(h);
+	h = hard("");
+	peer_calls(h, peer.node, addresses, 1);
+	run(h, 30 * SECOND);
+	assert_int_equal(fh_counter(h, "searches"), 0);
+	fh_free(h);
+	h = hard(", probe_ports: 20000");
+	peer_calls(h, peer.node, addresses, 1);
+	for (int i = 0; i < 70; i++) {
+		fh_wanted(h, peer.id);
+		run(h, SECOND);
+	}
+	assert_int_equal(fh_counter(h, "searches"), 1);
+	for (int i = 0; i < 20; i++) {
+		fh_wanted(h, peer.id);
+		run(h, SECOND);
+	}
+	assert_int_equal(fh_counter(h, "searches"), 2);
+	fh_free(h);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(finds_a_path),
+		cmocka_unit_test(heartbeats),
+		cmocka_unit_test(answers_pings),
+		cmocka_unit_test(pings_by_relay),
+		cmocka_unit_test(calls_are_checked),
+		cmocka_unit_test(forgeries),
+		cmocka_unit_test(peers_come_and_go),
+		cmocka_unit_test(formula),
+		cmocka_unit_test(searches),
+		cmocka_unit_test(searches_not),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Messages to a peer, and the key that they are sealed with. */
+#include "punch.h"
+
+#include <rte_mbuf.h>
+
+/* ---- The shared key ---- */
+
+struct key_job {
+	uint32_t peer, epoch;
+	struct rte_mbuf *m;
+	bool ok;
+	uint8_t secret[DISCO_KEY], disco_key[DISCO_KEY], shared[DISCO_KEY];
+};
+_Static_assert(sizeof(struct key_job) <= TR_JOB_DATA, "fits a job");
+
+bool
+send_ready(const struct punch *punch, const struct peer *p, const struct tr_peer *record)
+{
+	return p->epoch == punch->self->epoch && memcmp(p->disco_key, record->disco_key, DISCO_KEY) == 0;
+}
+
+static void
+key_run(struct tr_job *job, void *self, const struct tr_host *host)
+{
+	struct key_job *j = (struct key_job *)job->data;
+	(void)self;
+	(void)host;
+	j->ok = disco_shared(j->shared, j->secret, j->disco_key);
+}
+
+static void
+key_done(struct tr_node *node, struct tr_job *job)
+{
+	struct punch *punch = node->self;
+	struct key_job *j = (struct key_job *)job->data;
+	const struct tr_peer *record;
+	struct peer *p = peer_get(node, j->peer, &record);
+	const bool current = p != NULL && memcmp(record->disco_key, j->disco_key, DISCO_KEY) == 0 && j->epoch == punch->self->epoch;
+
+	if (p != NULL && p->computing > 0)
+		p->computing--;
+	if (current && j->ok) {
+		memcpy(p->disco_key, j->disco_key, DISCO_KEY);
+		memcpy(p->shared, j->shared, DISCO_KEY);
+		p->epoch = j->epoch;
+		node->count[COUNT_KEYS]++;
+	}
+	if (j->m != NULL && current && j->ok)
+		node->host->emit(node, OUT_PEER, &j->m, 1);
+	else if (j->m != NULL)
+		node->host->packet_drop(node, j->m, current ? DROP_FORGED : DROP_PEER_GONE);
+	if (current && j->ok)
+		peer_key_ready(node, j->peer);
+}
+
+bool
+send_key(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_peer *record, struct rte_mbuf *m)
+{
+	struct punch *punch = node->self;
+	if (p->computing > 0)
+		return false;
+	struct tr_job *job = node->host->job_new(node);
+	if (job == NULL)
+		return false;
+	struct key_job *j = (struct key_job *)job->data;
+	j->peer = id;
+	j->epoch = punch->self->epoch;
+	j->m = m;
+	memcpy(j->secret, punch->self->secret, DISCO_KEY);
+	memcpy(j->disco_key, record->disco_key, DISCO_KEY);
+	p->computing++;
+	job->run = key_run;
+	job->done = key_done;
+	node->host->job_submit(node, job);
+	return true;
+}
+
+/* ---- Messages ---- */
+
+/* A packet with room for a datagram; its payload goes to data + DISCO_PAYLOAD. NULL: none is free. */
+static struct rte_mbuf *
+begin(struct tr_node *node, size_t room, uint8_t **data)
+{
+	struct rte_mbuf *m = node->host->packet_new(node);
+	*data = m ? (uint8_t *)rte_pktmbuf_append(m, (uint16_t)room) : NULL;
+	if (m != NULL && *data == NULL) {
+		node->host->packet_drop(node, m, DROP_BUSY);
+		m = NULL;
+	}
+	if (m == NULL)
+		node->count[COUNT_NO_PACKET]++;
+	return m;
+}
+
+static void
+finish(struct tr_node *node, struct peer *p, struct rte_mbuf *m, uint8_t *data, size_t payload, const struct tr_endpoint *to)
+{
+	struct punch *punch = node->self;
+	struct tr_meta *meta = tr_meta(m);
+	uint8_t nonce[DISCO_NONCE];
+	node->host->crypto->random(nonce, sizeof(nonce));
+	disco_seal(data, payload, punch->self->key, nonce, p->shared);
+	meta->endpoint = *to;
+	meta->in = TR_IN_SELF;
+	meta->flags = TR_META_OWN;
+	meta->l3_len = 0;
+	node->host->emit(node, OUT, &m, 1);
+}
+
+void
+send_ping(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, uint8_t txid[DISCO_TXID])
+{
+	struct punch *punch = node->self;
+	uint8_t *data;
+	struct rte_mbuf *m = begin(node, DISCO_PING_SIZE, &data);
+	node->host->crypto->random(txid, DISCO_TXID);
+	if (m == NULL)
+		return;
+	finish(node, p, m, data, disco_ping(data + DISCO_PAYLOAD, txid, punch->self->node), to);
+	node->count[COUNT_PINGS_SENT]++;
+}
+
+/* What the peer is told of where it is: by a relay, the address that stands for the region. */
+static struct tr_sockaddr
+seen(const struct tr_endpoint *from)
+{
+	static const uint8_t derp[4] = {127, 3, 3, 40};
+	struct tr_sockaddr a = {.addr.family = from->gate == TR_KIND_DERP ? 4 : from->family, .port = from->remote_port};
+	memcpy(a.addr.ip, from->gate == TR_KIND_DERP ? derp : from->remote, a.addr.family == 4 ? 4 : 16);
+	return a;
+}
+
+void
+send_pong(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, const uint8_t txid[DISCO_TXID])
+{
+	uint8_t *data;
+	const struct tr_sockaddr where = seen(to);
+	struct rte_mbuf *m = begin(node, DISCO_PONG_SIZE, &data);
+	if (m == NULL)
+		return;
+	finish(node, p, m, data, disco_pong(data + DISCO_PAYLOAD, txid, &where), to);
+	node->count[COUNT_PONGS_SENT]++;
+}
+
+/* The relay that reaches the peer: its home, or where it was heard last. */
+static bool
+relay_of(struct tr_node *node, uint32_t id, struct tr_endpoint *relay)
+{
+	struct punch *punch = node->self;
+	struct tr_path path[TR_PATHS];
+	const uint16_t n = node->host->path_list(punch->instance, id, path, TR_PATHS);
+	uint64_t heard = 0;
+	bool found = false;
+	for (uint16_t i = 0; i < n; i++) {
+		const bool home = path[i].origin == TR_PATH_CONFIGURED;
+		if (path[i].endpoint.gate != TR_KIND_DERP || (found && !home && path[i].heard < heard))
+			continue;
+		*relay = path[i].endpoint;
+		relay->flags = 0;
+		heard = home ? UINT64_MAX : path[i].heard;
+		found = true;
+	}
+	return found;
+}
+
+bool
+send_call(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_sockaddr *guess, unsigned n_guesses)
+{
+	struct punch *punch = node->self;
+	struct tr_sockaddr own[DISCO_ADDRESSES];
+	struct tr_endpoint relay;
+	struct tr_own_endpoint list[TR_OWN_ENDPOINTS];
+	unsigned n = 0;
+	const uint16_t known = node->host->own_endpoints(punch->instance, atomic_load_explicit(&punch->listen, memory_order_relaxed), list,
+		TR_OWN_ENDPOINTS);
+	while (n < known && n < DISCO_ADDRESSES) {
+		own[n] = list[n].address;
+		n++;
+	}
+	if (p->search.hit.addr.family != 0 && n < DISCO_ADDRESSES)
+		own[n++] = p->search.hit; /* a call that left it out would take it from the peer */
+	for (unsigned i = 0; i < n_guesses && n < DISCO_ADDRESSES; i++)
+		own[n++] = guess[i];
+	uint8_t *data;
+	if (n == 0 || !relay_of(node, id, &relay)) /* an empty list would take all our addresses from the peer */
+		return false;
+	struct rte_mbuf *m = begin(node, DISCO_PAYLOAD + 2 + 18 * n, &data);
+	if (m == NULL)
+		return false;
+	finish(node, p, m, data, disco_call_me_maybe(data + DISCO_PAYLOAD, own, n), &relay);
+	node->count[COUNT_CALLS_SENT]++;
+	p->called = *node->now;
+	return true;
+}
