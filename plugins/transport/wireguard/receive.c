@@ -51,9 +51,9 @@ static inline void
 sort(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate, bool udp)
 {
 	const struct wg *wg = node->self;
-	uint32_t index[TR_BURST], peer[TR_BURST];
+	uint32_t index[TR_BURST];
 	uint64_t value[TR_BURST];
-	uint16_t at[TR_BURST], n_data = 0, found = 0;
+	uint16_t at[TR_BURST], n_data = 0;
 
 	for (uint16_t i = 0; i < n; i++) {
 		enum message_type type =
@@ -75,10 +75,9 @@ sort(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate, b
 		gate[at[i]] = value[i] ? OUT_OPEN : TR_DROP(DROP_UNKNOWN_INDEX);
 		if (!value[i])
 			continue;
-		tr_meta(pkts[at[i]])->peer = peer[found++] = (uint32_t)value[i];
+		tr_meta(pkts[at[i]])->peer = (uint32_t)value[i];
 		rte_prefetch0(&hot_of(wg, (uint32_t)value[i])->t);
 	}
-	node->host->paths(node, peer, found, NULL);
 }
 
 void
@@ -286,8 +285,9 @@ open_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t 
 		return;
 	for (uint16_t k = 0; k < found; k++)
 		peer[k] = tr_meta(pkts[at[k]])->peer;
-	node->host->paths(node, peer, found, known);
+	node->host->paths(node, peer, found, NULL); /* fetched while the AEAD works */
 	node->host->aead_open(node, aead, found);
+	node->host->paths(node, peer, found, known);
 	for (uint16_t k = 0; k < found; k++) {
 		struct rte_mbuf *m = pkts[at[k]];
 		gate[at[k]] = aead[k].ok ? accept(node, m, &o[k], &known[k], &moved) : TR_DROP(DROP_FORGED);
