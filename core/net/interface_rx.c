@@ -93,6 +93,13 @@ tell_lost(void *node, const struct rte_mbuf *first)
 }
 
 static uint16_t
+receive_datagram(struct rte_mbuf *m, const struct ip_view *v)
+{
+	enum udp_fault fault = udp_accept(m, v);
+	return fault == UDP_OK ? INTERFACE_UDP : TR_DROP(INTERFACE_DROP_UDP + fault - 1);
+}
+
+static uint16_t
 receive_own(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v, uint16_t reply)
 {
 	if (unlikely(v->fragment))
@@ -105,10 +112,8 @@ receive_own(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v, u
 		if (o.bad)
 			return drop(INTERFACE_DROP_OPTIONS);
 	}
-	if (v->l4 == IP_UDP) {
-		enum udp_fault fault = udp_accept(m, v);
-		return fault == UDP_OK ? INTERFACE_UDP : TR_DROP(INTERFACE_DROP_UDP + fault - 1);
-	}
+	if (v->l4 == IP_UDP)
+		return receive_datagram(m, v);
 	if (v->l4 == (v->version == 4 ? IP_ICMP : IP_ICMP6))
 		return receive_icmp(node, m, v, reply);
 	node->host->icmp_error(node, reply, m, TR_ICMP_PROTOCOL, ip_protocol_at(rte_pktmbuf_mtod(m, const uint8_t *), v));
@@ -249,9 +254,8 @@ receive_plain4(struct tr_node *node, struct rte_mbuf *m, uint16_t *gate)
 	m->data_len = len;
 	m->pkt_len = len;
 	*gate = INTERFACE_IP;
-	if (own)
-		*gate = receive_own(node, m, &(const struct ip_view){.version = 4, .l3_len = IPV4_LEN, .l4 = IP_UDP, .len = len},
-			INTERFACE_REPLY);
+	if (own) /* a datagram that came whole */
+		*gate = receive_datagram(m, &(const struct ip_view){.version = 4, .l3_len = IPV4_LEN, .l4 = IP_UDP, .len = len});
 	return true;
 }
 
