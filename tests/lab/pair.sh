@@ -20,7 +20,7 @@ pair_appliance() { # NAME CPU ROLE
 	cat > "$LAB_DIR/$1.cfg" <<-CFG
 		ports = {
 			mem = { device = "net_memif0,role=$3,id=0,socket=$LAB_DIR/memif,socket-abstract=no,rsize=13"; };
-			veth0 = { device = "net_af_packet0,iface=veth0,blocksz=65536,framesz=2048,framecnt=4096"; };
+			veth0 = { device = "net_af_packet0,iface=veth0,blocksz=65536,framesz=2048,framecnt=1536"; };
 		};
 		workers = { lcores = [$2]; poll = "adaptive"; };
 		memory = { hugepages = false; mb = 256; packets = 32768; };
