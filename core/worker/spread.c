@@ -2,11 +2,11 @@
 #include "../engine/private.h"
 
 #include <errno.h>
-#include <rte_prefetch.h>
 #include <stdlib.h>
 
 #define JUDGE_NS UINT64_C(1000000)
 #define TOGETHER (GRAPH_FRAME / 2) /* packets that are walked at once */
+#define FETCH_AHEAD 4 /* batches */
 
 int
 spread_init(struct worker *w)
@@ -81,9 +81,18 @@ fill(struct batch *b, struct rte_mbuf *const *pkts, const struct tr_aead *aead, 
 		if (i == 0 || aead[i].key != aead[i - 1].key)
 			memcpy(b->key[b->n_keys++], aead[i].key, sizeof(b->key[0]));
 		b->pkt[i] = pkts[i];
-		b->aead[i] = aead[i];
-		b->aead[i].key = b->key[b->n_keys - 1];
+		b->item[i] = (struct spread_item){aead[i].data, aead[i].counter, aead[i].len, b->n_keys - 1u};
 	}
+}
+
+/* The next batch will be written soon, and whoever ran it last has it. */
+static void
+fetch_next(struct batch *b)
+{
+	__builtin_prefetch(b, 1);
+	__builtin_prefetch(&b->lent, 1);
+	for (uint8_t *p = (uint8_t *)b->pkt; p < (uint8_t *)(b + 1); p += RTE_CACHE_LINE_SIZE)
+		__builtin_prefetch(p, 1);
 }
 
 uint16_t
@@ -105,11 +114,11 @@ spread_give(struct tr_node *node, bool open, uint16_t gate, struct rte_mbuf *con
 		b->number = s->posted;
 		b->open = open;
 		b->target = gn->edge[gate].target;
-		b->lent = 0;
 		fill(b, pkts + i, aead + i, (uint16_t)RTE_MIN((unsigned)(n - i), SPREAD_BATCH));
 		__atomic_store_n(&s->posted, s->posted + 1, __ATOMIC_RELEASE);
 		s->given++;
 	}
+	fetch_next(&s->batch[s->posted % SPREAD_BATCHES]);
 	return TR_HELD;
 }
 
@@ -131,23 +140,28 @@ claim(struct spread *s)
 static void
 run(struct worker *w, struct batch *b)
 {
-	const struct aead_engine *aead = w->t.engine->aead;
+	const struct aead_engine *engine = w->t.engine->aead;
+	struct tr_aead aead[SPREAD_BATCH];
 	uint32_t bad = 0;
 
+	for (uint16_t i = 0; i < b->n; i++)
+		aead[i] = (struct tr_aead){.key = b->key[b->item[i].key], .counter = b->item[i].counter, .data = b->item[i].data,
+			.len = b->item[i].len};
 	if (b->open) {
-		aead->open(w->aead, b->aead, b->n);
+		engine->open(w->aead, aead, b->n);
 		for (uint16_t i = 0; i < b->n; i++)
-			bad |= (uint32_t)!b->aead[i].ok << i;
+			bad |= (uint32_t)!aead[i].ok << i;
 	} else {
-		aead->seal(w->aead, b->aead, b->n);
+		engine->seal(w->aead, aead, b->n);
 	}
 	explicit_bzero(b->key, b->n_keys * sizeof(b->key[0]));
 	b->bad = bad;
 }
 
 static void
-finish(struct batch *b)
+finish(struct batch *b, uint64_t lent)
 {
+	b->lent = lent;
 	__atomic_store_n(&b->done, b->number + 1, __ATOMIC_RELEASE);
 }
 
@@ -169,8 +183,7 @@ spread_help(struct worker *w)
 		return false;
 	uint64_t begin = clock_now(&w->clock);
 	run(w, b);
-	b->lent = clock_now(&w->clock) - begin;
-	finish(b);
+	finish(b, clock_now(&w->clock) - begin);
 	own->helped++;
 	return true;
 }
@@ -183,13 +196,29 @@ is_done(const struct batch *b, uint32_t number)
 	return __atomic_load_n(&b->done, __ATOMIC_ACQUIRE) == number + 1;
 }
 
+/* Another core has written where headers lie, or will: those inside behind the data's start, those outside before it. */
 static void
-prefetch(const struct batch *b)
+fetch_headers(const struct batch *b)
 {
 	for (uint16_t i = 0; i < b->n; i++) {
 		const uint8_t *p = rte_pktmbuf_mtod(b->pkt[i], const uint8_t *);
-		rte_prefetch0(p);
-		rte_prefetch0(p + 64);
+		__builtin_prefetch(p, 1);
+		__builtin_prefetch(b->open ? p + RTE_CACHE_LINE_SIZE : p - RTE_CACHE_LINE_SIZE, 1);
+	}
+}
+
+void
+spread_fetch(struct worker *w)
+{
+	struct spread *s = &w->spread;
+
+	if ((int32_t)(s->fetched - s->taken) < 0)
+		s->fetched = s->taken;
+	for (; s->fetched != s->posted && s->fetched - s->taken < FETCH_AHEAD; s->fetched++) {
+		const struct batch *b = &s->batch[s->fetched % SPREAD_BATCHES];
+		if (!is_done(b, s->fetched))
+			break;
+		fetch_headers(b);
 	}
 }
 
@@ -215,13 +244,13 @@ take_back(struct worker *w)
 	unsigned total = 0;
 
 	while (!spread_idle(s)) {
+		spread_fetch(w);
 		unsigned n = 0;
 		uint32_t k = s->taken;
 		for (; k != s->posted && is_done(&s->batch[k % SPREAD_BATCHES], k); k++) {
 			struct batch *b = &s->batch[k % SPREAD_BATCHES];
 			if (n + b->n > TOGETHER)
 				break;
-			prefetch(b);
 			n += b->n;
 		}
 		if (n == 0)
@@ -255,7 +284,7 @@ spread_turn(struct worker *w, bool busy)
 		struct batch *b = claim(s);
 		if (b) {
 			run(w, b);
-			finish(b);
+			finish(b, 0);
 		}
 		total += take_back(w);
 		busy = true;

@@ -21,27 +21,40 @@
 #define SPREAD_BATCH 32u
 #define SPREAD_BATCHES 128u /* that may wait for the head: with a burst of 32 in each, 4,096 packets; more are dropped */
 
+/* What one worker writes and another reads moves from core to core: so little is written, and by whom stands in lines. */
 struct batch {
-	uint32_t number;  /* the owner's count */
-	uint32_t done;    /* number + 1: it is; whoever ran it -> owner, atomic */
-	uint32_t bad;     /* bit per packet whose tag is wrong */
-	uint32_t target;  /* slot and in gate, as in rings */
-	uint16_t n, n_keys;
-	bool open;
-	uint64_t lent;    /* ns that another worker spent on it */
-	struct rte_mbuf *pkt[SPREAD_BATCH];
-	struct tr_aead aead[SPREAD_BATCH];
-	uint8_t key[SPREAD_BATCH][32];
-} __attribute__((aligned(64)));
+	struct { /* the owner's */
+		uint32_t number;
+		uint32_t target; /* slot and in gate, as in rings */
+		uint16_t n, n_keys;
+		bool open;
+	} __attribute__((aligned(64)));
+	struct { /* written by who ran it, but for the keys, which it wipes */
+		uint64_t lent; /* ns, if that was another worker */
+		uint32_t bad;  /* bit per packet whose tag is wrong */
+		uint32_t done; /* number + 1: it is; atomic */
+		uint8_t key[SPREAD_BATCH][32];
+	} __attribute__((aligned(64)));
+	struct { /* the owner's */
+		struct rte_mbuf *pkt[SPREAD_BATCH];
+		struct spread_item {
+			uint8_t *data;
+			uint64_t counter;
+			uint32_t len;
+			uint32_t key; /* which */
+		} item[SPREAD_BATCH];
+	} __attribute__((aligned(64)));
+};
 
 struct spread {
 	struct batch *batch; /* [SPREAD_BATCHES]; NULL: there is one worker */
-	uint32_t posted;     /* batches so far; the owner's, atomic */
-	uint32_t taken;      /* back; the owner's, read by control, atomic */
+	uint32_t taken;      /* batches that are back; the owner's, read by control, atomic */
+	uint32_t fetched;    /* batches whose headers were asked for; the owner's */
 	bool pressed;
 	uint64_t since, spent; /* load: when it was last judged, ns spent from then on */
 	uint64_t given, helped; /* batches put into the queue; batches run for others. Read by control */
 	uint16_t next;          /* worker to be helped first */
+	uint32_t posted __attribute__((aligned(64)));  /* batches so far; the owner's, atomic. Others look at it all the time */
 	uint32_t claimed __attribute__((aligned(64))); /* anybody's, atomic */
 } __attribute__((aligned(64)));
 
@@ -51,6 +64,8 @@ void spread_fini(struct worker *w);
 /* host->spread(): the verdict for all packets. */
 uint16_t spread_give(struct tr_node *node, bool open, uint16_t gate, struct rte_mbuf *const *pkts, const struct tr_aead *aead,
 	uint16_t n);
+/* Something is out and a loop begins: lets the caches get what is done, while the loop does other things. */
+void spread_fetch(struct worker *w);
 /* Once per loop: takes back what is done, and runs what nobody will. `busy`: the loop had other work. Packets taken back. */
 unsigned spread_turn(struct worker *w, bool busy);
 /* A loop has found nothing: runs a batch for another worker. False: there was none. */

@@ -295,6 +295,8 @@ turn(struct worker *w)
 	const struct lane *l = w->t.lane;
 	unsigned work = 0;
 
+	if (!spread_idle(&w->spread))
+		spread_fetch(w);
 	for (unsigned i = 0; i < l->n_poll; i++) {
 		work += l->poll[i].fn(l->poll[i].node);
 		graph_walk(l->graph); /* also what a poll that received nothing has emitted */

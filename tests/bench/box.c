@@ -12,6 +12,7 @@
 
 #include <rte_arp.h>
 #include <rte_ether.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -57,11 +58,27 @@ write_file(const char *text)
 	return path;
 }
 
+/* NULL: none is pinned. The first worker's own thread does nothing once it is parked. */
+static const uint16_t *
+choose_cpus(uint16_t *cpu, uint16_t workers)
+{
+	cpu_set_t set;
+	uint16_t n = 1;
+
+	sched_getaffinity(0, sizeof(set), &set);
+	for (uint16_t i = 0; i < CPU_SETSIZE && n < workers; i++)
+		if (CPU_ISSET(i, &set))
+			cpu[n++] = i;
+	cpu[0] = cpu[1];
+	return workers > 1 && n == workers ? cpu : NULL;
+}
+
 static void
-start_engine(const char *plugins, const char *pipeline)
+start_engine(const char *plugins, const char *pipeline, uint16_t workers)
 {
 	struct diags d = {0};
 	struct catalogue catalogue = {0};
+	uint16_t cpu[MAX_WORKERS];
 	char cfg[512];
 
 	box.arena = arena_new(1 << 20);
@@ -76,14 +93,14 @@ start_engine(const char *plugins, const char *pipeline)
 	remove(path);
 	check(&d, plan);
 	box.engine = engine_new(&(struct engine_config){.appliance = &box.appliance, .pool = box.pool,
-		.control = box.control, .catalogue = catalogue, .workers = 1});
+		.control = box.control, .catalogue = catalogue, .workers = workers, .cpu = choose_cpus(cpu, workers)});
 	if (!box.engine || engine_apply(box.engine, plan, NULL, applied, NULL) != 0)
 		give_up("the engine does not start");
 	loop_run(box.control);
 }
 
 void
-box_start(const char *plugins, const char *pipeline, uint32_t max_peers)
+box_start(const char *plugins, const char *pipeline, uint32_t max_peers, uint16_t workers)
 {
 	char why[256] = "";
 
@@ -91,8 +108,9 @@ box_start(const char *plugins, const char *pipeline, uint32_t max_peers)
 	box.control = loop_new("control", 4096);
 	if (crypto_init() != 0 || rcu_init() != 0 || netmap_init(max_peers, NULL, why, sizeof(why)) != 0 || !box.control)
 		give_up(why[0] ? why : "out of memory");
-	start_engine(plugins, pipeline);
+	start_engine(plugins, pipeline, workers);
 	box_ports_park(true);
+	box.engine->busy_poll = workers > 1; /* not before: no thread must keep another from running, at any priority */
 }
 
 static void
@@ -104,6 +122,7 @@ closed(void *arg)
 void
 box_stop(void)
 {
+	box.engine->busy_poll = false;
 	box_ports_park(false);
 	if (engine_close(box.engine, closed, NULL) == 0)
 		loop_run(box.control);
@@ -128,6 +147,29 @@ box_turn(void)
 	if (w->t.gt.clocked && work > 0)
 		box.rest += bench_clock() - w->t.gt.stamp;
 	return work;
+}
+
+void
+box_spread(bool on)
+{
+	spread_press(&box.engine->worker[0], on);
+}
+
+uint32_t
+box_spread_out(bool not_done)
+{
+	const struct spread *s = &box.engine->worker[0].spread;
+	uint32_t n = 0;
+
+	for (uint32_t k = s->taken; k != s->posted; k++)
+		n += !not_done || __atomic_load_n(&s->batch[k % SPREAD_BATCHES].done, __ATOMIC_ACQUIRE) != k + 1;
+	return n;
+}
+
+uint32_t
+box_left(enum box_port port)
+{
+	return box_port[port].n_out;
 }
 
 static struct slot *

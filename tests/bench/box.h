@@ -23,16 +23,26 @@ enum box_port { BOX_WAN, BOX_LAN, BOX_PORTS };
 bool box_option(int *argc, char **argv);
 const char *box_port_kind(void); /* in words */
 
-/* Plugins are looked for in `plugins` (a build's plugins folder). Ends the process with a message when anything fails. */
-void box_start(const char *plugins, const char *pipeline, uint32_t max_peers);
+/*
+ * Plugins are looked for in `plugins` (a build's plugins folder). Ends the process with a message when anything fails. The
+ * benchmark drives the first worker; the others run by themselves, without a rest, each pinned to a CPU, the first of those
+ * that there are for the second worker. They get nothing by a port.
+ */
+void box_start(const char *plugins, const char *pipeline, uint32_t max_peers, uint16_t workers);
 void box_stop(void);
 
 /* One loop of the worker. Returns how much work was found. */
 unsigned box_turn(void);
+/* The first worker gives what it has to seal and open to the others, or keeps it. */
+void box_spread(bool on);
+/* Bursts that are out; not_done: and that nobody has finished. */
+uint32_t box_spread_out(bool not_done);
 /* Packets that come in by a port; the array must stay until they were taken. */
 void box_feed(enum box_port port, struct rte_mbuf **pkts, uint32_t n);
 /* Turns until all that was fed has been taken and nothing more happens; answers ARP and ND for every address asked. */
 void box_settle(void);
+/* Packets that went out of a port that costs nothing since the last call of the next. */
+uint32_t box_left(enum box_port port);
 /* What went out of a port since the last call. The engine's own packets among them are given back by
  * box_release(), which returns how many of them were box_packet()s. */
 uint32_t box_sent(enum box_port port, struct rte_mbuf ***pkts);

@@ -110,7 +110,8 @@ uint16_t
 port_rx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n)
 {
 	if (!driver) {
-		park();
+		if (worker == 0)
+			park();
 		return 0;
 	}
 	if (n > BOX_BURST)

@@ -25,7 +25,7 @@ _Noreturn void give_up(const char *what);
 /* The packets that box_packet() hands out, and the pool of the engine. Opens memifs if they are wanted. */
 struct rte_mempool *box_ports_start(void);
 void box_ports_stop(struct rte_mempool *pool);
-/* The engine's own thread is kept out of the ports and stands still, or goes on. */
+/* The first worker's own thread is kept out of the ports and stands still, or goes on. */
 void box_ports_park(bool park);
 
 /* Puts what is fed into an empty ring of a memif. Ports that cost nothing have none. */

@@ -153,7 +153,7 @@ start(const char *plugins)
 	for (uint32_t i = 0; i < ALL; i++)
 		core_crypto.random(&remotes[i], offsetof(struct remote, theirs));
 	char *text = pipeline(key_file);
-	box_start(plugins, text, 200000);
+	box_start(plugins, text, 200000, 1);
 	remove(key_file);
 	free(text);
 	box_settle();

@@ -144,7 +144,7 @@ main(int argc, char **argv)
 	if (argc == 2 && strcmp(argv[1], "--preflight") == 0)
 		return plugin_preflight_main();
 	const bool memif = box_option(&argc, argv);
-	box_start(PLUGINS, pipeline_text(), 1000); /* before the pinning, which threads inherit */
+	box_start(PLUGINS, pipeline_text(), 1000, 1); /* before the pinning, which threads inherit */
 	bench_init(memif ? "services-memif" : "services", argc, argv);
 	bench_note(box_port_kind());
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {

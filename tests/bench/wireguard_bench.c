@@ -86,6 +86,13 @@ open_(struct tr_node *n, struct tr_aead *a, uint16_t count)
 	engine->open(engine_worker, a, count);
 }
 
+/* There is one worker. */
+static uint16_t
+spread(struct tr_node *n, bool open, uint16_t gate, struct rte_mbuf *const *m, const struct tr_aead *a, uint16_t count)
+{
+	return TR_SPREAD_HERE;
+}
+
 static void *
 zeroed(size_t size)
 {
@@ -109,7 +116,7 @@ setup(void)
 {
 	host = (struct tr_host){.size = sizeof(host), .workers = 1, .peers_by_destination = by_destination,
 		.peers_by_source = by_source, .indexes = indexes, .paths = paths, .path_learn = learn, .timer_arm = arm,
-		.aead_seal = seal, .aead_open = open_, .crypto = &core_crypto};
+		.aead_seal = seal, .aead_open = open_, .spread = spread, .crypto = &core_crypto};
 	wg = (struct wg){.host = &host, .crypto = &core_crypto, .mtu = 1420, .listen = 51820};
 	wg.hot = blocks(sizeof(struct hot), PEERS + 1);
 	wg.pairs = blocks(sizeof(struct pairs), PEERS + 1);

@@ -53,6 +53,8 @@ struct network {
 
 extern const struct tr_plugin tr_plugin;
 
+extern bool room_elsewhere; /* other workers do all the AEAD; what they have is taken back whenever a side is looked at */
+
 struct network_config {
 	const char *a_peer, *b_peer; /* more of the peer's YAML */
 	uint16_t workers;
@@ -77,6 +79,7 @@ side_new(uint8_t secret, const char *key, uint8_t octet, bool v6, const char *mo
 		.wall = secret == 0x11 ? c->a_wall : 0});
 	if (!h)
 		fail_msg("%s", fh_failure());
+	fh_spread(h, room_elsewhere);
 	return h;
 }
 
@@ -104,6 +107,8 @@ static inline void
 side_take(struct side *s)
 {
 	const struct fh_out *o;
+	if (room_elsewhere)
+		fh_spread_back(s->h);
 	while ((o = fh_next(s->h))) {
 		if (!o->gate)
 			continue; /* drops are counted by the host */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* From a UDP datagram to what it holds: sort and find the peer (any worker), then open (its owner). */
+/* From a UDP datagram to what it holds: sort and find the peer (any worker), then open and accept (its owner). */
 #include "tail.h"
 #include "wireguard.h"
 
@@ -100,6 +100,7 @@ struct opened {
 	struct traffic *traffic;
 	uint32_t receiver;
 	uint8_t slot;
+	bool authentic;
 };
 
 /* RFC 6040: what ECN leaves the tunnel, by outer and inner. BAD: the mark can't be passed on. */
@@ -216,13 +217,12 @@ accept(struct tr_node *node, struct rte_mbuf *m, const struct opened *o, const s
 	return TR_HELD;
 }
 
-/* Finds the session of each packet and fills in the AEADs. Returns how many. */
-static uint16_t
-find_pairs(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate, uint16_t *at, struct opened *o,
-	struct tr_aead *aead)
+/* Finds the session of each packet. Returns how many have one. */
+static inline uint16_t
+find_pairs(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate, uint16_t *at, struct opened *o)
 {
 	const struct wg *wg = node->self;
-	uint16_t found = 0, usable = 0;
+	uint16_t found = 0;
 
 	for (uint16_t i = 0; i < n; i++)
 		rte_prefetch0(&hot_of(wg, tr_meta(pkts[i])->peer)->t);
@@ -236,9 +236,19 @@ find_pairs(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *g
 			continue;
 		struct pair *pair = pair_of(wg, id, slot);
 		rte_prefetch0(pair);
-		o[found] = (struct opened){pair, t, h->receiver, (uint8_t)slot};
+		o[found] = (struct opened){pair, t, h->receiver, (uint8_t)slot, false};
 		at[found++] = i;
 	}
+	return found;
+}
+
+/* Fills in the AEADs of sessions that have not expired. Returns how many, those of `o` and `at` at the front. */
+static inline uint16_t
+prepare(struct tr_node *node, struct rte_mbuf **pkts, uint16_t found, uint16_t *gate, uint16_t *at, struct opened *o,
+	struct tr_aead *aead)
+{
+	uint16_t usable = 0;
+
 	for (uint16_t k = 0; k < found; k++) {
 		struct rte_mbuf *m = pkts[at[k]];
 		struct message_data *h = rte_pktmbuf_mtod(m, struct message_data *);
@@ -269,32 +279,75 @@ check_sources(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, const ui
 	}
 }
 
-void
-open_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+/* NULL: they are only fetched. */
+static inline void
+paths(struct tr_node *node, struct rte_mbuf **pkts, const uint16_t *at, uint16_t n, struct tr_endpoint *known)
 {
-	struct opened o[TR_BURST];
-	struct tr_aead aead[TR_BURST];
-	struct tr_endpoint known[TR_BURST];
-	struct rte_mbuf *inner[TR_BURST];
 	uint32_t peer[TR_BURST];
-	uint16_t at[TR_BURST], inner_at[TR_BURST], n_inner = 0;
+	for (uint16_t k = 0; k < n; k++)
+		peer[k] = tr_meta(pkts[at[k]])->peer;
+	node->host->paths(node, peer, n, known);
+}
+
+/* Of n packets with a session, `o`, those that are authentic. */
+static inline void
+accept_burst(struct tr_node *node, struct rte_mbuf **pkts, uint16_t *gate, const uint16_t *at, const struct opened *o,
+	uint16_t n)
+{
+	struct tr_endpoint known[TR_BURST]; /* in use when the burst began */
+	struct rte_mbuf *inner[TR_BURST];
+	uint16_t inner_at[TR_BURST], n_inner = 0;
 	bool moved = false;
 
-	uint16_t found = find_pairs(node, pkts, n, gate, at, o, aead);
-	if (!found)
-		return;
-	for (uint16_t k = 0; k < found; k++)
-		peer[k] = tr_meta(pkts[at[k]])->peer;
-	node->host->paths(node, peer, found, NULL); /* fetched while the AEAD works */
-	node->host->aead_open(node, aead, found);
-	node->host->paths(node, peer, found, known);
-	for (uint16_t k = 0; k < found; k++) {
+	paths(node, pkts, at, n, known);
+	for (uint16_t k = 0; k < n; k++) {
 		struct rte_mbuf *m = pkts[at[k]];
-		gate[at[k]] = aead[k].ok ? accept(node, m, &o[k], &known[k], &moved) : TR_DROP(DROP_FORGED);
+		gate[at[k]] = o[k].authentic ? accept(node, m, &o[k], &known[k], &moved) : TR_DROP(DROP_FORGED);
 		if (gate[at[k]] == TR_HELD) {
 			inner_at[n_inner] = at[k];
 			inner[n_inner++] = m;
 		}
 	}
 	check_sources(node, inner, n_inner, inner_at, gate);
+}
+
+void
+open_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	struct opened o[TR_BURST];
+	struct tr_aead aead[TR_BURST];
+	struct rte_mbuf *m[TR_BURST];
+	uint16_t at[TR_BURST];
+
+	uint16_t found = find_pairs(node, pkts, n, gate, at, o);
+	found = prepare(node, pkts, found, gate, at, o, aead);
+	if (!found)
+		return;
+	for (uint16_t k = 0; k < found; k++)
+		m[k] = pkts[at[k]];
+	uint16_t verdict = node->host->spread(node, true, OUT_OPENED, m, aead, found);
+	for (uint16_t k = 0; verdict != TR_SPREAD_HERE && k < found; k++)
+		gate[at[k]] = verdict;
+	if (verdict != TR_SPREAD_HERE)
+		return;
+	paths(node, pkts, at, found, NULL); /* while the AEAD works */
+	node->host->aead_open(node, aead, found);
+	for (uint16_t k = 0; k < found; k++)
+		o[k].authentic = aead[k].ok;
+	accept_burst(node, pkts, gate, at, o, found);
+}
+
+/* The session may have ended meanwhile. */
+void
+opened_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	struct opened o[TR_BURST];
+	uint16_t at[TR_BURST];
+
+	uint16_t found = find_pairs(node, pkts, n, gate, at, o);
+	if (!found)
+		return;
+	for (uint16_t k = 0; k < found; k++)
+		o[k].authentic = tr_meta(pkts[at[k]])->flags & TR_META_AUTHENTIC;
+	accept_burst(node, pkts, gate, at, o, found);
 }

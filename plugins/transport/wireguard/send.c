@@ -158,6 +158,7 @@ seal_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t 
 	uint32_t peer[TR_BURST];
 	struct tr_endpoint to[TR_BURST];
 	struct tr_aead aead[TR_BURST];
+	struct rte_mbuf *ready[TR_BURST];
 	uint16_t made = 0;
 
 	if (!n)
@@ -170,13 +171,32 @@ seal_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t 
 	node->host->paths(node, peer, n, to);
 	for (uint16_t i = 0; i < n; i++) {
 		gate[i] = prepare(node, pkts[i], peer[i], &to[i], mtu, &aead[made]);
+		ready[made] = pkts[i];
 		made = (uint16_t)(made + (gate[i] == OUT_CIPHER));
 	}
-	if (made)
+	if (!made)
+		return;
+	uint16_t verdict = node->host->spread(node, false, OUT_SEALED, ready, aead, made);
+	if (verdict == TR_SPREAD_HERE) {
 		node->host->aead_seal(node, aead, made);
+		return;
+	}
+	for (uint16_t i = 0; i < n; i++)
+		if (gate[i] == OUT_CIPHER)
+			gate[i] = verdict;
 }
 
-/* Seals packets of one peer outside a burst of the graph, and sends them. Takes ownership. */
+void
+sealed_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	for (uint16_t i = 0; i < n; i++)
+		gate[i] = OUT_CIPHER;
+}
+
+/*
+ * Seals packets of one peer outside a burst of the graph, and sends them. Takes ownership. A keepalive may overtake data that
+ * are sealed elsewhere: it has no place among them. Staged packets overtake none, they wait while there is no session.
+ */
 static void
 seal_and_emit(struct tr_node *node, uint32_t id, struct rte_mbuf **pkts, uint16_t n)
 {

@@ -2,6 +2,8 @@
 /* What `wg` says and hears. The socket is real; the clock and the loop are the fake host's. */
 #include "pair_test.h"
 
+bool room_elsewhere;
+
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/stat.h>

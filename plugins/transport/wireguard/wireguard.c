@@ -385,11 +385,15 @@ static const struct tr_in_gate in_gates[] = {
 		.doc = "IP packets for peers, chosen by destination address."},
 	[IN_OPEN] = {.name = "open", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL, .process = open_process,
 		.trace = trace_peer, .doc = "Data messages, on the worker that owns the peer."},
+	[IN_OPENED] = {.name = "opened", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL, .process = opened_process,
+		.trace = trace_peer, .doc = "Data messages that another worker, or this one later, has decrypted; back in order."},
 	[IN_HANDSHAKE] = {.name = "handshake", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL,
 		.process = handshake_process, .trace = trace_peer,
 		.doc = "Other messages that passed the cheap checks, on the worker that owns the peer."},
 	[IN_SEAL] = {.name = "seal", .type = TR_TYPE_IP, .flags = TR_GATE_INTERNAL, .process = seal_process,
 		.trace = trace_peer, .doc = "IP packets whose peer is known, on the worker that owns it."},
+	[IN_SEALED] = {.name = "sealed", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL, .process = sealed_process,
+		.trace = trace_peer, .doc = "Data messages that another worker, or this one later, has encrypted; back in order."},
 	{.name = NULL},
 };
 
@@ -402,10 +406,14 @@ static const struct tr_out_gate out_gates[] = {
 		.doc = "Errors to senders of packets: for no peer, for one whose address is not known, too big for the path to it."},
 	[OUT_OPEN] = {.name = "open", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL | TR_GATE_BY_PEER,
 		.writes = TR_META_PEER, .doc = "To the peer's owner."},
+	[OUT_OPENED] = {.name = "opened", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL,
+		.doc = "Decrypted by whichever worker has room, when this one has too little."},
 	[OUT_HANDSHAKE] = {.name = "handshake", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL | TR_GATE_BY_PEER,
 		.writes = TR_META_PEER, .doc = "To the peer's owner."},
 	[OUT_SEAL] = {.name = "seal", .type = TR_TYPE_IP, .flags = TR_GATE_INTERNAL | TR_GATE_BY_PEER,
 		.writes = TR_META_PEER, .doc = "To the peer's owner."},
+	[OUT_SEALED] = {.name = "sealed", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL,
+		.writes = TR_META_PEER | TR_META_ENDPOINT, .doc = "Encrypted by whichever worker has room, when this one has too little."},
 	{.name = NULL},
 };
 

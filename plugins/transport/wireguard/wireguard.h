@@ -4,8 +4,8 @@
 
 #include "peer.h"
 
-enum in_gate { IN_CIPHER, IN_RELAY, IN_PLAIN, IN_OPEN, IN_HANDSHAKE, IN_SEAL };
-enum out_gate { OUT_CIPHER, OUT_PLAIN, OUT_ICMP, OUT_OPEN, OUT_HANDSHAKE, OUT_SEAL };
+enum in_gate { IN_CIPHER, IN_RELAY, IN_PLAIN, IN_OPEN, IN_OPENED, IN_HANDSHAKE, IN_SEAL, IN_SEALED };
+enum out_gate { OUT_CIPHER, OUT_PLAIN, OUT_ICMP, OUT_OPEN, OUT_OPENED, OUT_HANDSHAKE, OUT_SEAL, OUT_SEALED };
 
 enum drop {
 	DROP_MALFORMED,
@@ -179,7 +179,7 @@ uint16_t handshake_arrived(struct tr_node *node, struct rte_mbuf *m, enum messag
 tr_process handshake_process; /* on the owner */
 
 /* ---- send.c ---- */
-tr_process plain_process, seal_process;
+tr_process plain_process, seal_process, sealed_process;
 void send_keepalive(struct tr_node *node, uint32_t id);
 /* Staged packets, if there is a session; else asks for one. */
 void send_staged(struct tr_node *node, uint32_t id);
@@ -189,7 +189,7 @@ bool send_message(struct tr_node *node, uint32_t id, struct rte_mbuf *m, bool fo
 void send_prepare(struct tr_node *node, struct rte_mbuf *m);
 
 /* ---- receive.c ---- */
-tr_process cipher_process, relay_process, open_process;
+tr_process cipher_process, relay_process, open_process, opened_process;
 /* Length of the IP packet at the start of `len` bytes; 0: there is none. */
 uint32_t inner_length(const uint8_t *p, uint32_t len);
 

@@ -2,6 +2,8 @@
 /* Handshakes and sessions of two instances; packets in, packets or a drop reason out. */
 #include "pair_test.h"
 
+bool room_elsewhere;
+
 static void
 test_both_roles(void **state)
 {
@@ -478,6 +480,7 @@ test_path_mtu(void **state)
 		uint8_t p[1300] = {0x45, 0, (uint8_t)(len >> 8), (uint8_t)len, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2};
 		header_checksum(p);
 		fh_send(n->a.h, "plain", p, len);
+		fh_spread_back(n->a.h);
 		const struct fh_out *o = fh_next(n->a.h);
 		if (len == 1268) {
 			assert_string_equal(o->gate, "cipher");
@@ -491,6 +494,7 @@ test_path_mtu(void **state)
 		p[6] = 0; /* may be split: outside, as the tunnel is one hop */
 		header_checksum(p);
 		fh_send(n->a.h, "plain", p, len);
+		fh_spread_back(n->a.h);
 		o = fh_next(n->a.h);
 		assert_string_equal(o->gate, "cipher");
 		assert_true(o->len > 1300);
@@ -879,6 +883,72 @@ test_show(void **state)
 	network_free(n);
 }
 
+/* ---- Ordered spread ---- */
+
+/* What is out when a new session begins comes back before what is sealed with the new keys. */
+static void
+test_spread_across_sessions(void **state)
+{
+	struct network *n = network_new((struct network_config){0});
+	char *json = NULL, *argv[] = {"other"};
+	connect_both(n);
+	pass(n, SECONDS(6));
+	fh_spread(n->a.h, true);
+	for (uint8_t i = 0; i < 5; i++)
+		say(&n->a, 60, i);
+	assert_int_equal(fh_held(n->a.h), 5);
+	assert_int_equal(fh_command(n->a.h, "handshake", 1, argv, &json), 0);
+	free(json);
+	fh_advance(n->a.h, 0);
+	fh_run_jobs(n->a.h);
+	for (uint8_t i = 5; i < 9; i++)
+		say(&n->a, 60, i);
+	settle(n);
+	assert_int_equal(fh_counter(n->a.h, "sessions"), 2);
+	for (uint8_t i = 9; i < 12; i++)
+		say(&n->a, 60, i);
+	assert_true(fh_spread_back(n->a.h) >= 7);
+	settle(n);
+	for (uint8_t i = 0; i < 12; i++)
+		expect(&n->b, 60, i);
+	network_free(n);
+}
+
+/* Replays among packets that are out, and a peer that goes away meanwhile. */
+static void
+test_spread_state_is_judged_on_return(void **state)
+{
+	struct network *n = network_new((struct network_config){0});
+	connect_both(n);
+	fh_spread(n->b.h, true);
+	say(&n->a, 60, 3);
+	say(&n->a, 60, 4);
+	struct datagram first = n->a.wire[0], forged = n->a.wire[1];
+	forged.data[30] ^= 1;
+	side_receive(&n->b, &n->a, &first);
+	side_receive(&n->b, &n->a, &first);
+	side_receive(&n->b, &n->a, &forged);
+	carry(&n->a, &n->b);
+	assert_int_equal(n->b.plain_n, 0);
+	assert_int_equal(fh_spread_back(n->b.h), 5);
+	side_take(&n->b);
+	expect(&n->b, 60, 3);
+	expect(&n->b, 60, 4);
+	assert_int_equal(n->b.plain_n, 0);
+	assert_int_equal(fh_drops(n->b.h, "replayed"), 2);
+	assert_int_equal(fh_drops(n->b.h, "forged"), 1);
+
+	say(&n->a, 60, 5);
+	carry(&n->a, &n->b);
+	fh_peer_remove(n->b.h, 1);
+	fh_advance(n->b.h, 0);
+	fh_spread_back(n->b.h);
+	side_take(&n->b);
+	assert_int_equal(n->b.plain_n, 0);
+	assert_int_equal(fh_held(n->b.h), 0);
+	network_free(n);
+}
+
 int
 main(void)
 {
@@ -922,5 +992,11 @@ main(void)
 		cmocka_unit_test(test_workers),
 		cmocka_unit_test(test_show),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	const struct CMUnitTest spread[] = {
+		cmocka_unit_test(test_spread_across_sessions),
+		cmocka_unit_test(test_spread_state_is_judged_on_return),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL) + cmocka_run_group_tests(spread, NULL, NULL);
+	room_elsewhere = true; /* and all of it over again */
+	return failed + cmocka_run_group_tests_name("with room elsewhere", tests, NULL, NULL);
 }
