@@ -164,7 +164,6 @@ void
 peer_try_all(struct tr_node *node, uint32_t id, struct peer *p, bool call)
 {
 	const uint64_t now = *node->now;
-	bool any = false;
 	sync_netmap(node, id, p);
 	for (uint16_t i = 0; i < p->n; i++) {
 		struct target *t = &p->target[i];
@@ -173,14 +172,13 @@ peer_try_all(struct tr_node *node, uint32_t id, struct peer *p, bool call)
 				peer_untarget(node, id, t);
 			continue;
 		}
-		any = true;
 		if (t->pinged == 0 || now >= t->pinged + PING_GAP)
 			peer_ping(node, id, p, t);
 	}
 	p->full = now;
 	/* Unlike stock also when we know no address of the peer: it may know ours by no other way. Pings come first, so that
 	 * our own NAT is open when the peer's arrive. */
-	if (call && (p->called == 0 || now >= p->called + (any ? PING_GAP : SECOND)) && send_call(node, id, p, NULL, 0)) {
+	if (call && (p->called == 0 || now >= p->called + CALL_GAP) && send_call(node, id, p, NULL, 0)) {
 		p->again = now + AGAIN_AFTER;
 		search_consider(node, id, p);
 	}

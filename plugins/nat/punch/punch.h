@@ -17,6 +17,9 @@
 #define ACTIVE (45 * SECOND)       /* after the transport's last packet to the peer */
 #define PING_GAP (5 * SECOND)      /* between two pings to one address, heartbeats aside */
 #define PING_TIMEOUT (5 * SECOND)
+/* Between two calls. Each makes a stock peer ping at once, and one that has just pinged does not call us: more than its
+ * gap of 5 s, or it never would. */
+#define CALL_GAP (6 * SECOND)
 #define UPGRADE (60 * SECOND)      /* how often all addresses are tried while a trusted one is in use */
 #define GOOD_ENOUGH_US 5000        /* latency: nothing better is looked for */
 #define AGAIN_AFTER (250 * MS)     /* a call: by then the peer's pings have opened its NAT for ours */
