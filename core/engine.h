@@ -99,6 +99,47 @@ void engine_totals(struct engine *e, struct graph_totals *out);
 void engine_show_stats(struct engine *e, struct tr_show *out);
 void engine_show_drops(struct engine *e, struct tr_show *out);
 void engine_show_workers(struct engine *e, struct tr_show *out); /* busy share, loops, sleeping, generation */
-/* The next n packets that enter at `instance` (NULL: any source) are followed; results by engine_trace_take(). */
-int engine_trace_start(struct engine *e, const char *instance, unsigned n);
+/* [{peer, instance, reason, packets}…] of the peers that lost packets of late, and `others`. */
+void engine_show_peer_drops(struct engine *e, struct tr_show *out);
+
+/* A filter: classic BPF for packets that begin with their IP header, as pcap_compile() makes it for DLT_RAW. */
+struct bpf_insn;
+struct filter {
+	const struct bpf_insn *insn; /* copied */
+	unsigned n;                  /* 0: everything */
+};
+/* The next n packets that enter at `instance` (NULL: any source) and match are followed; results by engine_trace_take().
+ * -ENOENT: no such instance. -EINVAL: no valid program. */
+int engine_trace_start(struct engine *e, const char *instance, unsigned n, struct filter f);
 unsigned engine_trace_take(struct engine *e, struct tr_show *out); /* packets shown: [{at, node, text, verdict}…] */
+
+/* Copies of what enters one in gate, into a bounded ring; when it is full they are counted as lost, and packets go on. */
+#define CAPTURE_BYTES 1600
+struct captured {
+	uint64_t at; /* ns since 1970 */
+	uint32_t len;
+	uint32_t captured;
+	struct tr_endpoint endpoint; /* of gates of type endpoint */
+	uint8_t data[CAPTURE_BYTES];
+};
+/* -ENOENT: no such instance or gate; -EINVAL: no valid program, or one for a gate whose packets have no IP header; -EBUSY:
+ * another capture is under way. `type` is what the gate takes. */
+int engine_capture_start(struct engine *e, const char *instance, const char *gate, struct filter f, enum tr_gate_type *type);
+unsigned engine_capture_take(struct engine *e, void (*fn)(void *arg, const struct captured *c), void *arg, unsigned max);
+uint64_t engine_capture_lost(struct engine *e);
+void engine_capture_stop(struct engine *e);
+
+/* What becomes of a packet, asked of the nodes that would decide: it walks the graph of worker 0, traced, through the nodes
+ * that only decide (route, mux, drop) and is dropped where another would have it. */
+struct question {
+	const char *instance, *gate; /* the in gate that it enters */
+	struct tr_meta meta;
+	uint16_t len;
+	uint8_t data[256];
+};
+/* -ENOENT: no such in gate on a worker. -EBUSY: a trace or another question is under way. */
+int engine_explain_start(struct engine *e, const struct question *q);
+bool engine_explain_done(struct engine *e);
+struct graph_probe engine_explain_packet(const struct engine *e); /* done, and not yet ended; of len 0: it did not go on */
+/* Ends it, done or not; the answer is shown as engine_trace_take() does (out NULL: nobody wants it). */
+void engine_explain_end(struct engine *e, struct tr_show *out);

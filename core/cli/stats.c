@@ -64,6 +64,27 @@ const struct cli_command cli_stats = {
 	.run = run_stats,
 };
 
+static void
+print_drops_by_peer(const json_t *v)
+{
+	static const char *const columns[] = {"PEER", "INSTANCE", "DROPPED FOR", ">TOTAL", NULL};
+	struct table *t = table_new(columns);
+	size_t i;
+	json_t *d;
+	json_array_foreach(json_object_get(v, "by_peer"), i, d)
+	{
+		char number[24], total[32];
+		snprintf(number, sizeof(number), "#%.0f", get_number(d, "peer"));
+		snprintf(total, sizeof(total), "%.0f", get_number(d, "packets"));
+		const char *name = get_text(d, "name"), *key = get_text(d, "public_key");
+		const char *cells[] = {*name ? name : *key ? key : number, get_text(d, "instance"), get_text(d, "reason"), total};
+		table_row(t, cells);
+	}
+	if (json_array_size(json_object_get(v, "by_peer")))
+		puts("\nof packets whose peer was known:");
+	table_print(t, stdout, 0);
+}
+
 static int
 run_drops(const struct cli *c)
 {
@@ -88,6 +109,7 @@ run_drops(const struct cli *c)
 		table_row(t, cells);
 	}
 	table_print(t, stdout, 0);
+	print_drops_by_peer(v);
 	json_decref(v);
 	return CLI_OK;
 }
@@ -95,6 +117,9 @@ run_drops(const struct cli *c)
 const struct cli_command cli_drops = {
 	.name = "drops",
 	.args = "",
-	.doc = "packets dropped, by instance and reason, recent ones first",
+	.doc = "packets dropped, by instance, reason and peer, recent ones first",
+	.more = "By peer: the last few hundred pairs of peer and reason of each thread. A packet has a peer once its session is found "
+		"(from it) or\n"
+		"its allowed IP is (to it).",
 	.run = run_drops,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "client.h"
 #include "commands.h"
+#include "filter.h"
 
 #include <stdlib.h>
 
@@ -29,11 +30,15 @@ print_packets(const json_t *v)
 static int
 run(const struct cli *c)
 {
+	char *filter = c->option[2] ? filter_compile(c->option[2]) : NULL;
+	if (c->option[2] && !filter)
+		return CLI_USAGE;
 	char *args[] = {(char *)(c->option[0] ? c->option[0] : "1"), (char *)(c->option[1] ? c->option[1] : "10"),
-		c->argc ? c->argv[0] : NULL};
-	struct client_call call = {
-		.command = "trace", .argc = c->argc ? 3 : 2, .argv = args, .patience = (unsigned)atoi(args[1]) + 15};
+		c->argc ? c->argv[0] : "", filter};
+	struct client_call call = {.command = "trace", .argc = filter ? 4 : c->argc ? 3 : 2, .argv = args,
+		.patience = (unsigned)atoi(args[1]) + 15};
 	json_t *v = client_call(c, &call);
+	free(filter);
 	if (!v)
 		return CLI_FAILED;
 	bool none = json_array_size(json_object_get(v, "packets")) == 0;
@@ -51,12 +56,13 @@ run(const struct cli *c)
 static const struct cli_option options[] = {
 	{'n', "packets", "N", "how many packets to follow (1, at most 255)"},
 	{'w', "wait", "S", "seconds to wait for them (10)"},
+	{'m', "match", "FILTER", "only packets that match, in the language of pcap-filter(7), each from where it first does"},
 	{0, NULL, NULL, NULL},
 };
 
 const struct cli_command cli_trace = {
 	.name = "trace",
-	.args = "[-n N] [-w S] [INSTANCE]",
+	.args = "[-n N] [-w S] [-m FILTER] [INSTANCE]",
 	.max_args = 1,
 	.word = CLI_WORD_INSTANCE,
 	.doc = "follow the next packets through the graph, with each node's decision",

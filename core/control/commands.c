@@ -153,10 +153,47 @@ commands_drops(struct commands *c, bool recent_only)
 	return out;
 }
 
+struct find_peer {
+	uint32_t id;
+	const struct tr_peer *found;
+};
+
+static void
+find_peer(void *arg, struct tr_instance *i)
+{
+	struct find_peer *f = arg;
+	if (!f->found && i->table)
+		f->found = netmap_peer(i->table, f->id);
+}
+
+/* Peers by name and key; a peer that has gone keeps its number. */
+static json_t *
+drops_by_peer(struct commands *c)
+{
+	json_t *shown = commands_shown(engine_show_peer_drops, c->on.engine), *d;
+	size_t i;
+	json_array_foreach(json_object_get(shown, "by_peer"), i, d)
+	{
+		struct find_peer f = {.id = (uint32_t)json_integer_value(json_object_get(d, "peer"))};
+		char key[45];
+		engine_each(c->on.engine, find_peer, &f);
+		if (!f.found)
+			continue;
+		format_base64_32(f.found->public_key, key);
+		if (f.found->name)
+			json_object_set_new(d, "name", json_string(f.found->name));
+		json_object_set_new(d, "public_key", json_string(key));
+	}
+	return shown;
+}
+
 static void
 command_drops(void *arg, struct request *r, int argc, char *const *argv)
 {
-	management_reply(r, json_pack("{s:o}", "drops", commands_drops(arg, false)));
+	json_t *v = json_pack("{s:o}", "drops", commands_drops(arg, false)), *by_peer = drops_by_peer(arg);
+	json_object_update(v, by_peer);
+	json_decref(by_peer);
+	management_reply(r, v);
 }
 
 /* ---- Instances ---- */
@@ -400,7 +437,9 @@ commands_new(const struct commands_config *config)
 		{"stats", command_stats, c},
 		{"drops", command_drops, c},
 		{"trace", command_trace, c},
+		{"capture", command_capture, c},
 		{"top", command_top, c},
+		{"explain", command_explain, c},
 		{"apply", command_apply, c},
 		{"reload", command_reload, c},
 		{"confirm", command_confirm, c},
@@ -428,6 +467,8 @@ commands_free(struct commands *c)
 	if (!c)
 		return;
 	trace_free(c);
+	capture_command_free(c);
+	explain_free(c);
 	apply_free(c);
 	trial_free(c);
 	peer_walks_free(c);

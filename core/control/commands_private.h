@@ -10,6 +10,8 @@ struct peer_walk;
 struct apply_request;
 struct trace_request;
 struct trial;
+struct capture_request;
+struct explain_request;
 struct top;
 
 struct commands {
@@ -23,6 +25,8 @@ struct commands {
 	struct trial *trial;         /* waits to be confirmed */
 	struct trace_request *trace; /* under way */
 	struct top *top;             /* what the last `top` saw */
+	struct capture_request *capturing;
+	struct explain_request *explaining;
 	struct peer_walk *walks;     /* under way */
 	struct health *health;
 	struct exporter *exporter;   /* NULL: none */
@@ -55,6 +59,8 @@ double peer_session_age(const struct tr_peer *p, struct tr_endpoint *in_use);
 bool parse_number(const char *s, unsigned min, unsigned max, unsigned *out);
 /* Bytes so far; false: its class does not count them. */
 bool peer_traffic(const struct tr_instance *i, uint32_t peer, uint64_t *rx, uint64_t *tx);
+/* A filter as text; the program is malloc()ed. It may still be no valid one. */
+bool filter_parse(const char *text, struct filter *out);
 #define PEER_SESSION_MAX 180.0 /* s: no session is older (the protocol's reject-after time) */
 
 /* health.c */
@@ -68,7 +74,7 @@ typedef void health_say(void *arg, bool problem, const char *what, const char *f
 void health_tell(const struct health *h, health_say *say, void *arg);
 
 command_fn command_status, command_peers, command_trace, command_apply, command_reload, command_confirm,
-	command_top;
+	command_capture, command_top, command_explain;
 void metrics_render(void *commands, struct scrape *s);
 void apply_remember(struct commands *c, const char *error); /* of the last apply, for status; NULL: it went well */
 void apply_free(struct commands *c);
@@ -78,4 +84,6 @@ const char *trial_file(const struct commands *c); /* on trial; NULL: none is */
 json_t *trial_describe(const struct commands *c); /* new reference; null: none */
 void trial_free(struct commands *c);
 void trace_free(struct commands *c);
+void capture_command_free(struct commands *c);
+void explain_free(struct commands *c);
 void top_free(struct commands *c);

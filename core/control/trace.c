@@ -2,6 +2,7 @@
 /* trace: follows the next packets and answers when they have left the graph, or the time is over. */
 #include "commands_private.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,7 +30,7 @@ finish(struct trace_request *q)
 		engine_trace_take(e, s);
 		v = json_show_end(j, why, sizeof(why));
 	}
-	engine_trace_start(e, NULL, 0);
+	engine_trace_start(e, NULL, 0, (struct filter){0});
 	if (v)
 		management_reply(q->r, v);
 	else
@@ -66,13 +67,14 @@ parse_number(const char *s, unsigned min, unsigned max, unsigned *out)
 	return *s >= '0' && *s <= '9' && !*end && v >= min && v <= max;
 }
 
-/* trace N SECONDS [INSTANCE] */
+/* trace N SECONDS [INSTANCE [FILTER]]; an empty INSTANCE is any. */
 void
 command_trace(void *arg, struct request *r, int argc, char *const *argv)
 {
 	struct commands *c = arg;
 	unsigned n, seconds;
-	if (argc < 2 || argc > 3 || !parse_number(argv[0], 1, MAX_PACKETS, &n) ||
+	struct filter f = {0};
+	if (argc < 2 || argc > 4 || !parse_number(argv[0], 1, MAX_PACKETS, &n) ||
 		!parse_number(argv[1], 1, MAX_SECONDS, &seconds)) {
 		management_error(r, "trace takes 1 to %d packets and 1 to %d seconds", MAX_PACKETS, MAX_SECONDS);
 		return;
@@ -81,11 +83,20 @@ command_trace(void *arg, struct request *r, int argc, char *const *argv)
 		management_error(r, "another trace is under way");
 		return;
 	}
-	const char *instance = argc == 3 ? argv[2] : NULL;
+	if (argc == 4 && !filter_parse(argv[3], &f)) {
+		management_error(r, "no filter: %.40s", argv[3]);
+		return;
+	}
+	const char *instance = argc > 2 && *argv[2] ? argv[2] : NULL;
 	struct trace_request *q = calloc(1, sizeof(*q));
 	struct loop_watch *w = q ? loop_timer(c->on.loop, POLL_MS, POLL_MS, poll_trace, q) : NULL;
-	if (!w || engine_trace_start(c->on.engine, instance, n) != 0) {
-		management_error(r, w ? "no instance named %s" : "no memory%.0s", instance ? instance : "");
+	int rc = w ? engine_trace_start(c->on.engine, instance, n, f) : -ENOMEM;
+	free((void *)(uintptr_t)f.insn);
+	if (rc != 0) {
+		if (rc == -ENOENT)
+			management_error(r, "no instance named %s", instance);
+		else
+			management_error(r, "%s", rc == -EINVAL ? "the filter is no valid program" : "no memory");
 		if (w)
 			loop_watch_close(w);
 		free(q);

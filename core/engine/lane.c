@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Building one thread's share of a generation: nodes, edges, sources and timers. Control thread. */
+#include "../net/classes.h"
 #include "private.h"
 
 #include <stdlib.h>
@@ -38,6 +39,13 @@ runs_here(const struct builder *b, const struct tr_instance *i, const struct tr_
 	return !b->service;
 }
 
+/* Those of the core that only choose a gate or a drop reason. */
+static bool
+is_pure(const struct tr_class *c)
+{
+	return c == &class_route || c == &class_mux || c == &class_drop;
+}
+
 static struct graph_node *
 add_node(struct builder *b, const struct plan_instance *p, struct tr_instance *i, int gate)
 {
@@ -49,6 +57,8 @@ add_node(struct builder *b, const struct plan_instance *p, struct tr_instance *i
 			.now = &t->now, .worker = t->worker, .gate = (uint16_t)gate},
 		.process = gate < 0 ? NULL : i->class_->in[gate].process,
 		.n_reasons = (uint16_t)n_drops(i->class_),
+		.pure = is_pure(i->class_),
+		.slot = i->slot->id,
 		.drops = i->w[share].drops,
 		.packets = gate < 0 ? NULL : &i->w[share].packets[gate],
 	};

@@ -127,6 +127,8 @@ struct thread {
 	uint64_t switched;      /* number of the generation it runs; thread -> control; atomic */
 	uint64_t gone;          /* packets dropped because what they were sent to is gone; thread writes, control reads */
 	struct rte_ring *in[MAX_THREADS]; /* from each other thread */
+	struct rte_ring *captures; /* to control */
+	uint64_t captures_lost;    /* thread writes, control reads */
 };
 
 struct worker {
@@ -158,6 +160,9 @@ struct service {
 struct jobs;
 
 struct apply; /* engine.c */
+struct program; /* capture.c */
+struct capture;
+struct probe; /* explain.c */
 
 /* When a transport last sent to a peer, and when its prober was last told of it: ticks of 17 ms, 0: never. The owner's. */
 struct sent {
@@ -195,6 +200,11 @@ struct engine {
 	uint32_t trace_wanted;
 	struct graph_trace *trace_kept;
 	unsigned n_trace_kept;
+	bool following;               /* packets are, or were until their trace was taken */
+	struct program *trace_filter; /* atomic; NULL: any packet. Freed after a grace period */
+	struct capture *capture;      /* atomic, likewise; NULL: off */
+	struct probe *probe;          /* a question under way */
+	uint64_t captures_lost;       /* by captures before this one */
 	bool closing; /* the last apply: nothing is left */
 	_Atomic(struct sent *) sent; /* by peer id; NULL until there is a prober */
 	bool rewire; /* an operator's listen port changed: apply the same plan again */
@@ -258,6 +268,21 @@ uint64_t engine_packets_in(const struct tr_instance *i); /* by all its in gates 
 /* trace.c */
 uint8_t trace_id(struct graph_thread *t);
 void trace_entry(struct graph_thread *t, const struct graph_trace *entry);
+void trace_flag(struct engine *e); /* tells the threads whether anything is followed or captured */
+void trace_begin_question(struct engine *e); /* one packet, which brings its id */
+void trace_end_question(struct engine *e);
+static inline struct engine *
+thread_engine(struct graph_thread *t)
+{
+	return ((struct thread *)t)->engine;
+}
+
+/* capture.c */
+bool trace_match(struct graph_thread *t, const struct rte_mbuf *m);
+void capture_packets(struct graph_thread *t, const struct graph_node *node, struct rte_mbuf *const *pkts, uint16_t n);
+int program_new(struct filter f, struct program **out); /* *out NULL: everything. -EINVAL, -ENOMEM */
+void program_free(void *program);
+void capture_free(struct engine *e); /* at the end: the threads have ended */
 
 /* worker.c */
 int worker_start(struct worker *w);

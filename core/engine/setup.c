@@ -12,7 +12,8 @@ static struct graph_thread
 thread_proto(uint16_t worker, uint16_t id)
 {
 	return (struct graph_thread){.worker = worker, .id = id, .now = clock_ns(), .push = thread_push, .trace_id = trace_id,
-		.trace = trace_entry};
+		.trace = trace_entry, .trace_match = trace_match, .capture = capture_packets,
+		.peer_drops = calloc(1, sizeof(struct graph_peer_drops))}; /* NULL: not counted */
 }
 
 static bool
@@ -39,7 +40,7 @@ start_threads(struct engine *e)
 		e->service[s].t.gt = thread_proto(TR_NO_WORKER, e->workers + s);
 		e->service[s].t.engine = e;
 	}
-	e->graveyard = thread_proto(TR_NO_WORKER, e->threads);
+	e->graveyard = (struct graph_thread){.worker = TR_NO_WORKER, .id = e->threads, .now = clock_ns(), .push = thread_push};
 	e->traces = ring_new(sizeof(struct graph_trace), TRACE_RING, RING_FROM_MANY);
 	if (!e->traces || !make_rings(e) || !(e->jobs = jobs_new(e, (unsigned)e->config.appliance->job_threads)))
 		return false;
@@ -174,8 +175,11 @@ engine_free(struct engine *e)
 		if (e->worker[w].aead)
 			e->aead->worker_free(e->worker[w].aead);
 	}
+	for (unsigned t = 0; t < e->threads; t++)
+		free(t < e->workers ? e->worker[t].t.gt.peer_drops : e->service[t - e->workers].t.gt.peer_drops);
 	ring_free(e->traces);
 	free(e->trace_kept);
+	capture_free(e);
 	free(e->backlog);
 	catalogue_free(&e->catalogue);
 	free(e->worker);

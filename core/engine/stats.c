@@ -200,6 +200,48 @@ engine_show_drops(struct engine *e, struct tr_show *out)
 	out->end(out);
 }
 
+/* The names of a drop that the runner counted under slot and reason; NULL: its instance has gone. */
+static const struct tr_instance *
+find_drop(const struct engine *e, uint64_t key, const char **reason)
+{
+	const struct slot *s = e->slot[(key >> 16 & 0xffff) % MAX_SLOTS];
+	unsigned r = key & 0xffff, n = 0;
+	if (!s || !s->current)
+		return NULL;
+	const struct tr_drop_reason *d = s->current->class_->drops;
+	while (d && d[n].name)
+		n++;
+	*reason = r < n ? d[r].name : r - n < GRAPH_DROPS ? graph_drops[r - n].name : "?";
+	return s->current;
+}
+
+/* A peer's packets are mostly dropped by one thread, its owner's: lists of several threads are not merged. */
+void
+engine_show_peer_drops(struct engine *e, struct tr_show *out)
+{
+	uint64_t others = 0;
+	out->list(out, "by_peer");
+	for (unsigned t = 0; t < e->threads; t++) {
+		const struct graph_peer_drops *d = t < e->workers ? e->worker[t].t.gt.peer_drops : e->service[t - e->workers].t.gt.peer_drops;
+		for (unsigned k = 0; d && k < GRAPH_PEER_DROPS; k++) {
+			const char *reason;
+			uint64_t key = peek(&d->entry[k].key);
+			const struct tr_instance *i = key ? find_drop(e, key, &reason) : NULL;
+			if (!i)
+				continue;
+			out->begin(out, NULL);
+			out->uint(out, "peer", key >> 32);
+			out->text(out, "instance", i->name);
+			out->text(out, "reason", reason);
+			out->uint(out, "packets", peek(&d->entry[k].packets));
+			out->end(out);
+		}
+		others += d ? peek(&d->others) : 0;
+	}
+	out->end(out);
+	out->uint(out, "others", others);
+}
+
 void
 engine_show_workers(struct engine *e, struct tr_show *out)
 {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Following single packets through the graph. Workers copy what they see into a ring; control renders it. */
+#include "../control/rcu.h"
 #include "private.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,7 +22,7 @@ trace_id(struct graph_thread *t)
 void
 trace_entry(struct graph_thread *t, const struct graph_trace *entry)
 {
-	struct engine *e = ((struct thread *)t)->engine;
+	struct engine *e = thread_engine(t);
 	(void)!ring_put(e->traces, entry, sizeof(*entry));
 }
 
@@ -38,25 +40,58 @@ collect(struct engine *e)
 	}
 }
 
+void
+trace_flag(struct engine *e)
+{
+	bool tracing = e->following || e->capture;
+	for (unsigned t = 0; t < e->threads; t++) {
+		struct graph_thread *g = t < e->workers ? &e->worker[t].t.gt : &e->service[t - e->workers].t.gt;
+		__atomic_store_n(&g->tracing, tracing, __ATOMIC_RELAXED);
+	}
+}
+
 int
-engine_trace_start(struct engine *e, const char *instance, unsigned n)
+engine_trace_start(struct engine *e, const char *instance, unsigned n, struct filter f)
 {
 	struct tr_instance *at = instance ? engine_instance(e, instance) : NULL;
+	struct program *filter;
 	if (instance && !at)
-		return -1;
+		return -ENOENT;
+	int rc = program_new(f, &filter);
+	if (rc != 0)
+		return rc;
 	collect(e);
 	e->n_trace_kept = 0;
 	e->trace_wanted = RTE_MIN(n, (unsigned)TRACE_MAX);
+	e->following = n > 0;
 	__atomic_store_n(&e->trace_next, 0, __ATOMIC_RELAXED);
+	struct program *old = __atomic_exchange_n(&e->trace_filter, filter, __ATOMIC_ACQ_REL);
+	if (old)
+		rcu_defer(program_free, old);
+	trace_flag(e);
 	for (unsigned w = 0; w < e->workers; w++) {
-		struct graph_thread *t = &e->worker[w].t.gt;
-		__atomic_store_n(&t->trace_at, at, __ATOMIC_RELAXED);
-		__atomic_store_n(&t->tracing, n > 0, __ATOMIC_RELAXED);
-		__atomic_store_n(&t->trace_left, n, __ATOMIC_RELEASE);
+		__atomic_store_n(&e->worker[w].t.gt.trace_at, at, __ATOMIC_RELAXED);
+		__atomic_store_n(&e->worker[w].t.gt.trace_left, n, __ATOMIC_RELEASE);
 	}
-	for (unsigned s = 0; s < e->services; s++)
-		__atomic_store_n(&e->service[s].t.gt.tracing, n > 0, __ATOMIC_RELAXED);
 	return 0;
+}
+
+void
+trace_begin_question(struct engine *e)
+{
+	collect(e);
+	e->n_trace_kept = 0;
+	e->trace_wanted = 1;
+	e->following = true;
+	__atomic_store_n(&e->trace_next, 1, __ATOMIC_RELAXED);
+	trace_flag(e);
+}
+
+void
+trace_end_question(struct engine *e)
+{
+	e->following = false;
+	trace_flag(e);
 }
 
 static const char *

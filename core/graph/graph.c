@@ -11,6 +11,7 @@ const struct tr_drop_reason graph_drops[GRAPH_DROPS + 1] = {
 	[GRAPH_EDGE_FULL] = {"edge_full", "the ring to another thread is full"},
 	[GRAPH_UNLINKED] = {"unlinked", "the out gate has no link"},
 	[GRAPH_SPREAD_FULL] = {"spread_full", "too many packets wait for one that another worker has in its hands"},
+	[GRAPH_EXPLAINED] = {"explained", "the question of `tailrace explain`, where a packet would have gone on"},
 };
 
 static struct rte_mbuf **
@@ -118,9 +119,33 @@ graph_finish(struct graph *g)
 	qsort(g->node, g->n, sizeof(*g->node), by_order);
 }
 
+#define PEER_DROP_WAYS 8
+
+static void
+count_peer_drop(struct graph_peer_drops *d, uint64_t key)
+{
+	unsigned set = (unsigned)(key * UINT64_C(0x9e3779b97f4a7c15) >> 32) % (GRAPH_PEER_DROPS / PEER_DROP_WAYS) * PEER_DROP_WAYS;
+	unsigned least = set;
+	for (unsigned i = set; i < set + PEER_DROP_WAYS; i++) {
+		if (d->entry[i].key == key) {
+			d->entry[i].packets++;
+			return;
+		}
+		if (d->entry[i].packets < d->entry[least].packets)
+			least = i;
+	}
+	d->others += d->entry[least].packets;
+	d->entry[least].packets = 1;
+	d->entry[least].key = key;
+}
+
 void
 graph_drop(struct graph_node *node, struct rte_mbuf *const *pkts, uint16_t n, uint16_t reason)
 {
+	struct graph_peer_drops *by_peer = node->graph->thread->peer_drops;
+	for (uint16_t i = 0; by_peer && i < n; i++)
+		if (tr_meta(pkts[i])->peer != TR_NO_PEER)
+			count_peer_drop(by_peer, graph_peer_drop_key(tr_meta(pkts[i])->peer, node->slot, reason));
 	node->drops[reason] += n;
 	node->graph->thread->totals.drops += n;
 	rte_pktmbuf_free_bulk((struct rte_mbuf **)(uintptr_t)pkts, n);
@@ -153,10 +178,21 @@ append(struct graph_node *from, struct graph_node *to, struct rte_mbuf *const *p
 }
 
 static void
+end_question(struct graph_node *at, struct rte_mbuf *pkt)
+{
+	struct graph_probe *p = at->graph->thread->probe;
+	p->len = RTE_MIN(pkt->data_len, (uint16_t)sizeof(p->data));
+	memcpy(p->data, rte_pktmbuf_mtod(pkt, void *), p->len);
+	graph_drop(at, &pkt, 1, at->n_reasons + GRAPH_EXPLAINED);
+}
+
+static void
 push(struct graph_node *from, uint16_t thread, uint32_t target, struct rte_mbuf *pkt)
 {
 	struct graph_thread *t = from->graph->thread;
-	if (t->push(t, thread, pkt, target))
+	if (unlikely(t->probe != NULL))
+		end_question(from, pkt);
+	else if (t->push(t, thread, pkt, target))
 		t->totals.held++;
 	else
 		graph_drop(from, &pkt, 1, from->n_reasons + GRAPH_EDGE_FULL);
@@ -280,9 +316,15 @@ process(struct graph_node *node, struct rte_mbuf **pkts, uint16_t n)
 	*node->packets += n;
 	if (likely(!t->tracing)) {
 		node->process(&node->pub, pkts, n, gate);
+	} else if (t->probe && !node->pure) {
+		for (uint16_t i = 0; i < n; i++)
+			end_question(node, pkts[i]);
+		return;
 	} else {
 		struct graph_trace entry[4];
 		uint16_t at[4], entries;
+		if (t->capture)
+			t->capture(t, node, pkts, n);
 		trace_before(node, pkts, n, entry, at, &entries);
 		node->process(&node->pub, pkts, n, gate);
 		for (uint16_t i = 0; i < entries; i++) {
@@ -337,7 +379,9 @@ graph_receive(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t
 	t->totals.rx += n;
 	if (unlikely(t->trace_left) && (!t->trace_at || t->trace_at == node->instance)) {
 		for (uint16_t i = 0; i < n && t->trace_left; i++) {
-			if (gate[i] < 0x8000u && (tr_meta(pkts[i])->trace = t->trace_id(t)) != 0)
+			if (gate[i] >= 0x8000u || (t->trace_match && !t->trace_match(t, pkts[i])))
+				continue;
+			if ((tr_meta(pkts[i])->trace = t->trace_id(t)) != 0)
 				t->trace_left--;
 		}
 	}

@@ -17,7 +17,8 @@
 #define TR_SENT ((uint16_t)0xfffeu)
 
 /* Drop reasons of the runner itself, counted under the node that sent the packet. */
-enum graph_drop { GRAPH_LOOP, GRAPH_FRAME_FULL, GRAPH_EDGE_FULL, GRAPH_UNLINKED, GRAPH_SPREAD_FULL, GRAPH_DROPS };
+enum graph_drop { GRAPH_LOOP, GRAPH_FRAME_FULL, GRAPH_EDGE_FULL, GRAPH_UNLINKED, GRAPH_SPREAD_FULL, GRAPH_EXPLAINED,
+		  GRAPH_DROPS };
 extern const struct tr_drop_reason graph_drops[GRAPH_DROPS + 1];
 
 /* rx + created = tx + drops + held, always (between walks, summed over threads). */
@@ -28,6 +29,7 @@ struct graph_totals {
 
 struct graph;
 struct graph_node;
+struct graph_thread;
 
 /* What a traced packet met. A copy; read by the control thread. */
 #define GRAPH_TRACE_BYTES 160
@@ -40,6 +42,29 @@ struct graph_trace {
 	uint64_t at; /* ns */
 	struct tr_meta meta;
 	uint8_t data[GRAPH_TRACE_BYTES];
+};
+
+/* Who lost packets: the peers, instances and reasons of late, on one thread. Its own to write; control reads it as it is. A
+ * bounded table: what does not fit any more takes the place of the rarest of its neighbours, which go to `others`. */
+#define GRAPH_PEER_DROPS 512
+struct graph_peer_drops {
+	struct {
+		uint64_t key; /* graph_peer_drop_key(); 0: free */
+		uint64_t packets;
+	} entry[GRAPH_PEER_DROPS];
+	uint64_t others;
+};
+
+static inline uint64_t
+graph_peer_drop_key(uint32_t peer, uint16_t slot, uint16_t reason)
+{
+	return (uint64_t)peer << 32 | (uint32_t)slot << 16 | reason;
+}
+
+/* The packet of a question, as it was where it would have gone on. */
+struct graph_probe {
+	uint16_t len;
+	uint8_t data[64];
 };
 
 /* A thread that runs graphs: a worker or a service loop. Outlives graphs; owned by the engine. */
@@ -60,6 +85,12 @@ struct graph_thread {
 	/* Benchmarks: time is accounted for by node, each gets what went by since the stamp. */
 	bool clocked;
 	uint64_t stamp; /* TSC */
+	bool (*trace_match)(struct graph_thread *t, const struct rte_mbuf *m); /* only these; NULL: any */
+	/* Capturing, while `tracing`: sees every burst before its node does. NULL: off. */
+	void (*capture)(struct graph_thread *t, const struct graph_node *node, struct rte_mbuf *const *pkts, uint16_t n);
+	struct graph_peer_drops *peer_drops; /* NULL: not counted */
+	/* What is walked is a question: only nodes without side effects run, and where it would go on it is dropped. */
+	struct graph_probe *probe; /* NULL: no question */
 };
 
 enum edge_kind {
@@ -84,6 +115,8 @@ struct graph_node {
 	uint16_t n_frame;
 	uint16_t n_edges;
 	uint16_t n_reasons; /* of the class; the runner's follow them */
+	bool pure;          /* process() only decides: the same again for the same packet, and nothing is changed by it */
+	uint16_t slot;      /* number of what outlives the instance, for graph_peer_drops */
 	struct graph_edge *edge;
 	uint64_t *drops;   /* n_reasons + GRAPH_DROPS */
 	uint64_t *packets; /* in */

@@ -100,6 +100,7 @@ parse_peer(struct builder *b, const struct cfg_node *key, const struct cfg_node 
 	if (peer->name == NULL)
 		peer->name = key->text;
 	peer->where = node;
+	peer->line = node->line;
 	peer->interface = -1;
 	if (options_parse(&b->context, what, plan_peer_options, node, NULL, key, &o))
 		peer->interface = interface_of(b, o.interface, key, cfg_get(node, "interface"));
