@@ -133,6 +133,7 @@ eal_start(const struct appliance *a)
 	for (char *word = strtok_r(extra, " ", &save); word; word = strtok_r(NULL, " ", &save))
 		add(&args, "%s", word);
 	free(extra);
+	setenv("XDG_RUNTIME_DIR", a->run_dir, 1); /* for whoever is not root: else it is /tmp/dpdk, which anybody may have made */
 	if (!log_wants(TR_LOG_DEBUG))
 		rte_log_set_global_level(RTE_LOG_WARNING);
 	args.v[args.n] = NULL;
