@@ -6,6 +6,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,10 +29,10 @@ static struct {
 	pthread_mutex_t lock; /* everything below but fd, level and journal, which are set before threads start */
 	int fd;
 	enum tr_log_level level;
-	bool journal;
+	int journal; /* socket; -1: none */
 	uint64_t lost;
 	struct site site[SITES];
-} the_log = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO, .level = TR_LOG_INFO};
+} the_log = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO, .journal = -1, .level = TR_LOG_INFO};
 
 static _Thread_local bool forbidden;
 
@@ -38,7 +41,31 @@ log_open(int fd, enum tr_log_level level)
 {
 	the_log.fd = fd;
 	the_log.level = level;
-	the_log.journal = getenv("JOURNAL_STREAM") != NULL;
+	log_journal(NULL);
+	/* The manager says by device and inode which descriptor is the journal's: a shell below it may have another. */
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long device, inode;
+	struct stat st;
+	if (stream && sscanf(stream, "%lu:%lu", &device, &inode) == 2 && fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode)
+		log_journal("/run/systemd/journal/socket");
+}
+
+bool
+log_journal(const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	if (the_log.journal >= 0)
+		close(the_log.journal);
+	the_log.journal = -1;
+	if (!path || strlen(path) >= sizeof(a.sun_path))
+		return false;
+	strcpy(a.sun_path, path);
+	int s = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (s >= 0 && connect(s, (struct sockaddr *)&a, sizeof(a)) == 0)
+		the_log.journal = s;
+	else if (s >= 0)
+		close(s);
+	return the_log.journal >= 0;
 }
 
 bool
@@ -61,13 +88,12 @@ seconds(void)
 	return (uint64_t)t.tv_sec;
 }
 
+static const int priority[] = {3, 4, 6, 7}; /* syslog's */
+
 static size_t
 write_head(char *line, size_t size, enum tr_log_level level, const char *subject)
 {
 	static const char *const names[] = {"error", "warning", "info", "debug"};
-	static const int priority[] = {3, 4, 6, 7}; /* syslog's */
-	if (the_log.journal)
-		return (size_t)snprintf(line, size, "<%d>%.64s: ", priority[level], subject);
 	struct timespec t;
 	struct tm tm;
 	char date[32];
@@ -87,10 +113,31 @@ defuse(char *s)
 			*s = '?';
 }
 
+/* In the journal's own protocol: a field a line, so that `journalctl TAILRACE_SUBJECT=wg0` finds what one instance said. */
+static bool
+put_journal(enum tr_log_level level, const char *subject, const char *format, va_list args)
+{
+	char text[LINE_MAX_ + 200];
+	int head = snprintf(text, sizeof(text), "SYSLOG_IDENTIFIER=tailraced\nPRIORITY=%d\nTAILRACE_SUBJECT=%.64s\nMESSAGE=%.64s: ",
+		priority[level], subject, subject);
+	char *message = strstr(text, "\nMESSAGE=") + 1;
+	int n = vsnprintf(text + head, sizeof(text) - (size_t)head - 1, format, args);
+	if (n < 0)
+		return false;
+	defuse(message);
+	size_t len = strlen(text);
+	text[len++] = '\n';
+	return send(the_log.journal, text, len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)len;
+}
+
 static void
 put(enum tr_log_level level, const char *subject, const char *format, va_list args)
 {
 	char line[LINE_MAX_];
+	if (the_log.journal >= 0) {
+		the_log.lost += !put_journal(level, subject, format, args);
+		return;
+	}
 	size_t head = write_head(line, sizeof(line), level, subject);
 	int n = vsnprintf(line + head, sizeof(line) - head - 1, format, args);
 	if (n < 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The log: one line an event, on stderr. Under systemd (JOURNAL_STREAM) a line is `<PRIORITY>SUBJECT: text`, else it
- * begins with time and level. Any thread but workers. Never blocks: a line that stderr can't take at once is lost and
- * counted. A message (subject and format) that comes more than LOG_BURST times in LOG_WINDOW seconds is suppressed and
+ * The log: one line an event, on stderr, after time and level. Where stderr is systemd's journal (JOURNAL_STREAM) an event
+ * goes there by its own protocol instead, with the fields PRIORITY, TAILRACE_SUBJECT and MESSAGE. Any thread but workers.
+ * Never blocks: what can't be taken at once is lost and counted. A message (subject and format) that comes more than LOG_BURST times in LOG_WINDOW seconds is suppressed and
  * its number reported at the end of the window.
  */
 #pragma once
@@ -14,6 +14,8 @@
 #define LOG_WINDOW 10 /* s */
 
 void log_open(int fd, enum tr_log_level level); /* before threads start; default: stderr, info */
+/* Sends events to a journal's socket instead; NULL: to the descriptor again. false: nobody listens there. */
+bool log_journal(const char *path);
 bool log_wants(enum tr_log_level level);
 
 /* subject: the instance, port or part of the daemon that speaks ("wg0", "port wan", "config"). */

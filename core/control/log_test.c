@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -59,14 +62,38 @@ plain_lines(void **state)
 static void
 journal_lines(void **state)
 {
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	char dir[] = "/tmp/journal-XXXXXX", text[2048];
+	int s = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	assert_non_null(mkdtemp(dir));
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/socket", dir);
+	assert_int_equal(bind(s, (struct sockaddr *)&a, sizeof(a)), 0);
+	log_open(pipe_fd[1], TR_LOG_DEBUG);
+	assert_true(log_journal(a.sun_path));
+	log_warning("wg0", "peer %s", "anna\nPRIORITY=0");
+	ssize_t n = recv(s, text, sizeof(text) - 1, 0);
+	assert_true(n > 0);
+	text[n] = 0;
+	assert_string_equal(text, "SYSLOG_IDENTIFIER=tailraced\nPRIORITY=4\nTAILRACE_SUBJECT=wg0\n"
+				  "MESSAGE=wg0: peer anna?PRIORITY=0\n");
+	assert_int_equal(read_lines(), 0);
+	close(s);
+	unlink(a.sun_path);
+	assert_false(log_journal(a.sun_path)); /* nobody is there: the descriptor has it */
+	log_error("wg0", "e");
+	assert_int_equal(read_lines(), 1);
+	rmdir(dir);
+}
+
+/* A JOURNAL_STREAM that is another descriptor's. */
+static void
+another_stream_is_no_journal(void **state)
+{
 	setenv("JOURNAL_STREAM", "8:1", 1);
 	log_open(pipe_fd[1], TR_LOG_DEBUG);
 	log_error("config", "e");
-	log_warning("config", "w");
-	log_info("config", "i");
-	log_debug("config", "d");
-	read_lines();
-	assert_string_equal(got, "<3>config: e\n<4>config: w\n<6>config: i\n<7>config: d\n");
+	assert_int_equal(read_lines(), 1);
+	assert_non_null(strstr(got, "error   config: e\n"));
 }
 
 static void
@@ -144,6 +171,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(plain_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(journal_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(another_stream_is_no_journal, setup, teardown),
 		cmocka_unit_test_setup_teardown(control_characters_and_length, setup, teardown),
 		cmocka_unit_test_setup_teardown(rate_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(eviction_reports, setup, teardown),

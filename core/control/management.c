@@ -29,6 +29,7 @@ struct client {
 	char *out; /* not sent yet: out + out_sent … out + out_len */
 	size_t out_len, out_sent;
 	unsigned stalled;        /* seconds without progress */
+	unsigned idle;           /* seconds since it said anything */
 	struct request *request; /* being answered: the next one waits */
 	bool ended;              /* sends no more */
 };
@@ -43,6 +44,7 @@ struct management {
 	unsigned n_commands;
 	struct client *clients;
 	unsigned n_clients;
+	uint64_t evicted;
 };
 
 struct request {
@@ -207,6 +209,7 @@ client_read(struct client *c)
 			client_close(c);
 		return;
 	}
+	c->idle = 0;
 	struct pollfd p = {.fd = c->fd};
 	if (n == 0) {
 		/* Half closed (`echo … | socat`) still wants its answers; closed does not. */
@@ -271,6 +274,23 @@ client_new(struct management *m, int fd)
 	return true;
 }
 
+/* Whoever holds a connection and asks nothing does not keep the operator out. false: all of them are being answered. */
+static bool
+evict(struct management *m)
+{
+	struct client *found = NULL;
+	for (struct client *c = m->clients; c; c = c->next)
+		if (!c->request && c->out_len == 0 && (!found || c->idle >= found->idle))
+			found = c;
+	if (!found)
+		return false;
+	log_warning("management", "all %d connections are taken: one of uid %u that asks nothing is closed", MANAGEMENT_CLIENTS,
+		found->uid);
+	m->evicted++;
+	client_close(found);
+	return true;
+}
+
 static void
 on_listen(void *arg, int events)
 {
@@ -285,7 +305,7 @@ on_listen(void *arg, int events)
 	}
 	if (!client_new(m, fd))
 		close(fd);
-	if (m->n_clients == MANAGEMENT_CLIENTS)
+	if (m->n_clients == MANAGEMENT_CLIENTS && !evict(m))
 		loop_fd_events(m->watch, 0); /* the others wait in the backlog */
 }
 
@@ -295,6 +315,7 @@ on_tick(void *arg)
 	struct management *m = arg;
 	for (struct client *c = m->clients, *next; c; c = next) {
 		next = c->next;
+		c->idle++;
 		struct pollfd p = {.fd = c->fd};
 		bool hung_up = c->ended && poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
 		bool slow = c->out_len && ++c->stalled > MANAGEMENT_PATIENCE;
@@ -305,6 +326,12 @@ on_tick(void *arg)
 	}
 	if (m->n_clients < MANAGEMENT_CLIENTS)
 		loop_fd_events(m->watch, TR_WATCH_READ);
+}
+
+uint64_t
+management_evicted(const struct management *m)
+{
+	return m->evicted;
 }
 
 /* ---- Requests ---- */

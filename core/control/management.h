@@ -29,6 +29,8 @@ struct management_command {
 struct management *management_new(struct loop *l, const char *path, const char *group, char *why, size_t size);
 /* A command without a name gets whatever no other takes; then argv[0] is the command's name. */
 void management_add(struct management *m, const struct management_command *c); /* *c is copied */
+/* Clients so far that were closed because others wanted their place. */
+uint64_t management_evicted(const struct management *m);
 /* Requests that are still open stay valid until they are answered. */
 void management_free(struct management *m);
 

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define SLICE_PEERS 256
-#define SLICE_IDS 16384
+#define SLICE_PEERS 256  /* at most, where a slice is a line for a client */
+#define SLICE_NS 700000  /* of the control thread at a time */
 
 struct peer_walk {
 	struct peer_walk *next;
@@ -42,10 +42,11 @@ walk_slice(void *arg)
 {
 	struct peer_walk *w = arg;
 	unsigned peers = 0, ids = 0;
+	uint64_t until = commands_now() + SLICE_NS;
 	uint32_t max = (uint32_t)w->c->on.appliance->max_peers;
 	if (w->visit.ready && !w->visit.ready(w->visit.arg))
 		return;
-	while (w->at < w->n_instances && peers < SLICE_PEERS && ids < SLICE_IDS) {
+	while (w->at < w->n_instances && (peers < SLICE_PEERS || !w->visit.slice) && (++ids % 64 != 0 || commands_now() < until)) {
 		const struct tr_instance *i = engine_instance(w->c->on.engine, w->instance[w->at]);
 		if (!i || !i->table || w->id > max) {
 			w->at++;
@@ -53,7 +54,6 @@ walk_slice(void *arg)
 			continue;
 		}
 		const struct tr_peer *p = netmap_peer(i->table, w->id++);
-		ids++;
 		if (p) {
 			peers++;
 			w->visit.each(w->visit.arg, i, p);

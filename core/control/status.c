@@ -162,6 +162,9 @@ add_configuration(struct status *s)
 	health_tell(s->c->health, say, s);
 	if (s->c->apply_error)
 		problem(s->notices, "last apply", "%s", s->c->apply_error);
+	if (management_evicted(s->c->on.management))
+		problem(s->notices, "management", "all %d connections were taken; %lu that asked nothing were closed", MANAGEMENT_CLIENTS,
+			(unsigned long)management_evicted(s->c->on.management));
 	if (netmap_problem())
 		problem(s->problems, "netmap", "%s", netmap_problem());
 	for (unsigned i = 0; k && i < k->n_refused; i++)

@@ -4,6 +4,7 @@
 #include "../control/log.h"
 #include "../control/management.h"
 #include "../control/rcu.h"
+#include "../control/telemetry.h"
 #include "../crypto/aead.h"
 #include "../netmap/store.h"
 #include "../port/port.h"
@@ -165,6 +166,8 @@ run(struct daemon *d, struct plan *plan, struct catalogue *c)
 		log_warning("management", "%s", why);
 	if (m)
 		d->commands = commands_new(&(struct commands_config){d->control, m, d->engine, &d->appliance});
+	if (d->commands)
+		telemetry_start(path);
 	loop_signal(d->control, SIGINT, on_end, d);
 	loop_signal(d->control, SIGTERM, on_end, d);
 	if (d->commands)
