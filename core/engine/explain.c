@@ -11,8 +11,9 @@ struct probe {
 	struct question q;
 	uint16_t gate;
 	struct graph_probe end;
-	enum { PROBE_ASKED, PROBE_DONE, PROBE_GIVEN_UP } state; /* atomic */
+	int state; /* atomic */
 };
+enum { PROBE_ASKED, PROBE_DONE, PROBE_GIVEN_UP };
 
 static struct graph_node *
 find_node(const struct graph *g, const struct tr_instance *i, uint16_t gate)
