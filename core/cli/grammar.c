@@ -13,6 +13,8 @@ const struct cli_command *const cli_commands[] = {
 	&cli_doctor,
 	&cli_status,
 	&cli_peers,
+	&cli_ping,
+	&cli_netcheck,
 	&cli_stats,
 	&cli_drops,
 	&cli_explain,

@@ -25,7 +25,7 @@ static void
 print_table(json_t *list)
 {
 	static const char *const columns[] = {
-		"PEER", "ON", "STATE", ">SESSION", "ENDPOINT", "~ALLOWED IPS", "FROM", "~PUBLIC KEY", NULL};
+		"PEER", "ON", "STATE", ">SESSION", "PATH", "ENDPOINT", "~ALLOWED IPS", "FROM", "~PUBLIC KEY", NULL};
 	struct table *t = table_new(columns);
 	size_t i;
 	json_t *p;
@@ -37,7 +37,7 @@ print_table(json_t *list)
 		const char *cells[] = {*get_text(p, "name") ? get_text(p, "name") : "-", get_text(p, "interface"),
 			get_flag(p, "up") ? "up" : "down",
 			json_is_real(session) ? figure_age(age, json_real_value(session)) : "never",
-			*get_text(p, "endpoint") ? get_text(p, "endpoint") : "-", *allowed ? allowed : "-",
+			*get_text(p, "path") ? get_text(p, "path") : "-", *get_text(p, "endpoint") ? get_text(p, "endpoint") : "-", *allowed ? allowed : "-",
 			get_text(p, "origin"), get_text(p, "public_key")};
 		table_row(t, cells);
 	}

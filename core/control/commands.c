@@ -434,6 +434,8 @@ commands_new(const struct commands_config *config)
 	const struct management_command commands[] = {
 		{"status", command_status, c},
 		{"peers", command_peers, c},
+		{"ping", command_ping, c},
+		{"netcheck", command_netcheck, c},
 		{"stats", command_stats, c},
 		{"drops", command_drops, c},
 		{"trace", command_trace, c},
@@ -472,6 +474,7 @@ commands_free(struct commands *c)
 	apply_free(c);
 	trial_free(c);
 	peer_walks_free(c);
+	pings_free(c);
 	top_free(c);
 	exporter_free(c->exporter);
 	if (c->tick)

@@ -7,6 +7,7 @@
 #include "commands.h"
 
 struct peer_walk;
+struct ping;
 struct apply_request;
 struct trace_request;
 struct trial;
@@ -28,6 +29,7 @@ struct commands {
 	struct capture_request *capturing;
 	struct explain_request *explaining;
 	struct peer_walk *walks;     /* under way */
+	struct ping *pings;          /* under way */
 	struct health *health;
 	struct exporter *exporter;   /* NULL: none */
 };
@@ -56,6 +58,10 @@ void peer_walk_start(struct commands *c, const struct peer_visit *v);
 void peer_walks_free(struct commands *c); /* done() is called for those under way */
 /* Seconds since the peer's last session began, and whether it is a live one; -1: never. */
 double peer_session_age(const struct tr_peer *p, struct tr_endpoint *in_use);
+/* paths.c: the endpoint as text, all of a peer's paths with the one in use first; new references. */
+json_t *endpoint_json(const struct tr_endpoint *e);
+json_t *paths_json(uint32_t peer);
+void pings_free(struct commands *c); /* those under way fail */
 bool parse_number(const char *s, unsigned min, unsigned max, unsigned *out);
 /* Bytes so far; false: its class does not count them. */
 bool peer_traffic(const struct tr_instance *i, uint32_t peer, uint64_t *rx, uint64_t *tx);
@@ -74,7 +80,7 @@ typedef void health_say(void *arg, bool problem, const char *what, const char *f
 void health_tell(const struct health *h, health_say *say, void *arg);
 
 command_fn command_status, command_peers, command_trace, command_apply, command_reload, command_confirm,
-	command_capture, command_top, command_explain;
+	command_capture, command_top, command_explain, command_ping, command_netcheck;
 void metrics_render(void *commands, struct scrape *s);
 void apply_remember(struct commands *c, const char *error); /* of the last apply, for status; NULL: it went well */
 void apply_free(struct commands *c);

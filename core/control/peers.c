@@ -163,19 +163,6 @@ struct peers_request {
 	unsigned shown;
 };
 
-static json_t *
-endpoint_json(const struct tr_endpoint *e)
-{
-	struct tr_addr a = {.family = e->family};
-	char ip[46], text[64];
-	if (!a.family)
-		return json_null();
-	memcpy(a.ip, e->remote, sizeof(a.ip));
-	format_addr(&a, ip);
-	snprintf(text, sizeof(text), a.family == 6 ? "[%s]:%u" : "%s:%u", ip, e->remote_port);
-	return json_string(text);
-}
-
 static void
 show_peer(void *arg, const struct tr_instance *i, const struct tr_peer *p)
 {
@@ -192,13 +179,17 @@ show_peer(void *arg, const struct tr_instance *i, const struct tr_peer *p)
 		format_prefix(&p->allowed[k], prefix);
 		json_array_append_new(allowed, json_string(prefix));
 	}
+	json_t *paths = paths_json(p->id), *best = json_array_get(paths, 0);
 	json_array_append_new(
-		q->slice, json_pack("{s:s*, s:s, s:s, s:b, s:o, s:o, s:o, s:i, s:b, s:s*}", "name", p->name,
+		q->slice, json_pack("{s:s*, s:s, s:s, s:b, s:o, s:o, s:O*, s:O*, s:o*, s:o, s:i, s:b, s:s*}", "name", p->name,
 				  "public_key", key, "interface", i->name, "up", age >= 0 && age < PEER_SESSION_MAX,
 				  "session_age", age < 0 ? json_null() : json_real(age), "endpoint",
-				  endpoint_json(in_use.family ? &in_use : &p->endpoint), "allowed_ips", allowed,
+				  endpoint_json(in_use.family ? &in_use : &p->endpoint), "path",
+				  json_object_get(best, "kind"), "why", json_object_get(best, "why"), "paths",
+				  q->filter ? json_incref(paths) : NULL, "allowed_ips", allowed,
 				  "keepalive", p->keepalive, "preshared_key",
 				  memcmp(p->preshared_key, (uint8_t[32]){0}, 32) != 0, "origin", p->origin));
+	json_decref(paths);
 }
 
 static void

@@ -519,6 +519,13 @@ host_listen_unix(struct tr_instance *i, const char *path)
 	return fd;
 }
 
+static const struct tr_derp_map *
+host_derp_map(struct tr_instance *i)
+{
+	(void)i;
+	return netmap_derp();
+}
+
 void
 host_init(struct engine *e)
 {
@@ -574,6 +581,7 @@ host_init(struct engine *e)
 		.peer_by_disco = host_peer_by_disco,
 		.own_endpoints_tell = host_own_endpoints_tell,
 		.own_endpoints = host_own_endpoints,
+		.derp_map = host_derp_map,
 		.crypto = &core_crypto,
 	};
 }

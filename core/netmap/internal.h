@@ -106,6 +106,10 @@ void names_fini(void);
 void names_provider(const struct plan *p);
 void names_peer(const struct record *old, const struct record *now); /* either may be NULL */
 
+/* derp.c */
+void derp_provider(const struct plan *p);
+void derp_fini(void);
+
 /* operator.c, json.c, state.c: the operator's layer and its file */
 bool state_load(char *why, size_t size);
 int state_append(json_t *const *lines, unsigned n); /* durable when 0; else -errno of the write */

@@ -139,6 +139,13 @@ names_differ(const struct netmap_take *t)
 	return !t->from;
 }
 
+static void
+provide_names(const struct plan *p)
+{
+	names_provider(p);
+	derp_provider(p);
+}
+
 static uint64_t
 now_ns(void)
 {
@@ -162,7 +169,7 @@ netmap_take(struct netmap_take *t, uint64_t ns)
 		if (t->phase == BEGIN)
 			begin(t);
 		else if (t->phase == NAMES && names_differ(t))
-			names_provider(t->to);
+			provide_names(t->to);
 		if (t->phase >= LAYER && t->at < n) {
 			take_one(t);
 			t->at++;

@@ -123,6 +123,7 @@ netmap_fini(void)
 		free(t);
 	}
 	names_fini();
+	derp_fini();
 	if (nm.peer)
 		munmap((void *)nm.peer, ((size_t)nm.max_peers + 1) * (sizeof(void *) + sizeof(uint32_t)));
 	free(nm.contested);

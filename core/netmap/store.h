@@ -58,6 +58,8 @@ void netmap_option_each(const char *interface, void (*fn)(void *arg, const char 
 char *netmap_persist(void); /* the operator's layer as YAML to paste; malloc()ed */
 void netmap_show(struct tr_show *out); /* layers, per peer who set what */
 
+const struct tr_derp_map *netmap_derp(void); /* control thread */
+
 /* Paths, by peer id: see <tailrace/netmap.h>. Written by the peer's owner worker only. `now`: clock_ns(). */
 void path_get(const uint32_t *peer, uint16_t n, uint64_t now, struct tr_endpoint *out); /* any reader */
 void path_read(uint32_t peer, struct tr_endpoint *out, uint64_t *session); /* any reader: consistent copy, without flags */

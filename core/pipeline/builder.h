@@ -39,7 +39,10 @@ bool plan_has_routes(const struct tr_class *c);
 
 /* netmap.c */
 void plan_netmap(struct builder *b, const struct cfg_node *netmap, const struct cfg_node *peers);
-extern const struct tr_option plan_netmap_options[], plan_peer_options[]; /* for the schema */
+extern const struct tr_option plan_netmap_options[], plan_peer_options[], plan_derp_options[]; /* for the schema */
+/* The DERP map below `netmap`, in the context's arena. map: NULL = none. */
+struct tr_derp_node *plan_derp(const struct opt_context *c, const struct cfg_node *map, unsigned *n);
+bool plan_derp_same(const struct tr_derp_node *a, const struct tr_derp_node *b);
 
 /* check.c, services.c */
 void plan_check(struct builder *b);

@@ -151,9 +151,21 @@ diff_names(const struct plan *from, const struct plan *to, struct plan_diff *out
 		act(out, PLAN_NAMES, -1, -1, "change names: %u -> %u", a->n, b->n);
 }
 
+static void
+diff_derp(const struct plan *from, const struct plan *to, struct plan_diff *out, plan_act *act)
+{
+	const unsigned n = from != NULL ? from->n_derp : 0;
+	bool differ = n != to->n_derp;
+	for (unsigned i = 0; !differ && i < n; i++)
+		differ = !plan_derp_same(&from->derp[i], &to->derp[i]);
+	if (differ)
+		act(out, PLAN_NAMES, -1, -1, "change derp: %u -> %u nodes", n, to->n_derp);
+}
+
 void
 plan_diff_netmap(const struct plan *from, const struct plan *to, struct plan_diff *out, plan_act *act)
 {
 	diff_peers(from, to, out, act);
 	diff_names(from, to, out, act);
+	diff_derp(from, to, out, act);
 }

@@ -35,6 +35,10 @@ static const struct {
 	{BASE, PIPE(ROUTER(ROUTES), LINKS, "    bert: {public_key: " KEY1 ", allowed_ips: [100.64.0.3/32], "
 					   "persistent_keepalive: 25s}\n"),
 		"change peer bert: name anna -> bert, persistent_keepalive 0s -> 25s, -100.64.0.2/32, +100.64.0.3/32\n", false},
+	{BASE, PIPE(ROUTER(ROUTES), LINKS, PEERS "  derp: {one: {region: 1, host: derp1.example}, two: {region: 1, host: derp2.example}}\n"),
+		"change derp: 0 -> 2 nodes\n", false},
+	{BASE, PIPE(ROUTER(ROUTES), LINKS, "    anna: {public_key: " KEY1 ", allowed_ips: [100.64.0.2/32], derp: 900}\n"),
+		"change peer anna: derp 0 -> 900\n", false},
 	{BASE, PIPE(ROUTER(ROUTES), LINKS, PEERS "    bert: {public_key: " KEY2 ", allowed_ips: [100.64.0.3/32]}\n"),
 		"add peer bert\n", false},
 	{BASE, PIPE(ROUTER(ROUTES), LINKS, "    bert: {public_key: " KEY2 ", allowed_ips: [100.64.0.3/32]}\n"),

@@ -228,7 +228,7 @@ parse_peers(struct builder *b, const struct cfg_node *map)
 void
 plan_netmap(struct builder *b, const struct cfg_node *netmap, const struct cfg_node *peers)
 {
-	static const char *const ignore[] = {"peers", NULL};
+	static const char *const ignore[] = {"peers", "derp", NULL};
 	struct netmap_options o = {0};
 	char domain[254];
 	if (netmap == NULL)
@@ -240,5 +240,6 @@ plan_netmap(struct builder *b, const struct cfg_node *netmap, const struct cfg_n
 	else if (o.domain != NULL)
 		b->plan->domain = arena_str(b->plan->arena, domain, strlen(domain));
 	b->plan->names = o.names;
+	b->plan->derp = plan_derp(&b->context, cfg_get(netmap, "derp"), &b->plan->n_derp);
 	parse_peers(b, peers);
 }

@@ -8,6 +8,8 @@
 #include "../config/appliance.h"
 #include "../plugin/loader.h"
 
+#include <tailrace/netmap.h>
+
 struct plan_gate { /* an out gate with its link */
 	const char *name;
 	enum tr_gate_type type;
@@ -50,6 +52,8 @@ struct plan {
 	unsigned n_instances;
 	const char *domain;   /* netmap.domain; NULL */
 	struct tr_list names; /* struct tr_name_option */
+	struct tr_derp_node *derp;
+	unsigned n_derp;
 	struct plan_peer *peer;
 	unsigned n_peers;
 };

@@ -43,7 +43,9 @@ netmap(void)
 {
 	json_t *peers = json_pack("{s:s, s:o}", "type", "object", "additionalProperties",
 		options_schema_json(plan_peer_options, NULL));
-	return options_schema_json(plan_netmap_options, json_pack("{s:o}", "peers", peers));
+	json_t *derp = json_pack("{s:s, s:o}", "type", "object", "additionalProperties",
+		options_schema_json(plan_derp_options, NULL));
+	return options_schema_json(plan_netmap_options, json_pack("{s:o, s:o}", "peers", peers, "derp", derp));
 }
 
 char *

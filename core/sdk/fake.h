@@ -106,6 +106,7 @@ struct world {
 	struct arena *arena; /* of the names */
 	const char *domain;
 	struct tr_list names;
+	struct tr_derp_map derp;
 	char unix_dir[64];
 	struct tr_own_endpoint own[TR_OWN_ENDPOINTS];
 	uint16_t n_own;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The fake host's netmap: peers, allowed IPs, paths and names, searched from end to end. */
+#include "../pipeline/builder.h"
 #include "fake.h"
 
 #include <errno.h>
@@ -285,7 +286,7 @@ add_yaml(struct world *w, const char *name, const struct cfg_node *node, struct 
 bool
 fake_netmap_load(struct world *w, struct fh *h, const char *yaml)
 {
-	static const char *const ignore[] = {"peers", NULL};
+	static const char *const ignore[] = {"peers", "derp", NULL};
 	struct diags diags = {0};
 	struct name_options names = {0};
 	struct opt_context ctx = {.diags = &diags, .secrets = true};
@@ -298,6 +299,12 @@ fake_netmap_load(struct world *w, struct fh *h, const char *yaml)
 	w->domain = names.domain;
 	w->names = names.names;
 	peers = root ? cfg_get(root, "peers") : NULL;
+	unsigned n = 0;
+	w->derp.node = root ? plan_derp(&ctx, cfg_get(root, "derp"), &n) : NULL;
+	w->derp.n = n;
+	w->derp.serial = 1;
+	if (diags.errors)
+		return fake_diags(&diags);
 	for (unsigned i = 0; peers && i < peers->n; i++)
 		if (add_yaml(w, peers->key[i]->text, peers->child[i], &ctx) == TR_NO_PEER)
 			return fake_diags(&diags);
@@ -599,6 +606,12 @@ host_path_show(struct tr_instance *i, uint32_t peer, struct tr_endpoint *path, u
 	*session = fake_of(i)->world->peers[peer].session;
 }
 
+static const struct tr_derp_map *
+host_derp_map(struct tr_instance *i)
+{
+	return fake_allow(i, BY_CONTROL, "derp_map") ? &fake_of(i)->world->derp : NULL;
+}
+
 static int
 host_peer_set(struct tr_instance *i, const struct tr_peer_change *c)
 {
@@ -696,6 +709,7 @@ fake_netmap_host(struct tr_host *host)
 	host->peer_by_disco = host_peer_by_disco;
 	host->own_endpoints_tell = host_own_endpoints_tell;
 	host->own_endpoints = host_own_endpoints;
+	host->derp_map = host_derp_map;
 	host->peer_set = host_peer_set;
 	host->names_find = host_names_find;
 	host->name_reverse = host_name_reverse;

@@ -179,6 +179,8 @@ struct tr_host {
 	int (*path_post)(struct tr_instance *, uint32_t peer, const struct tr_path *); /* [C S J] -EAGAIN: no room */
 	/* [*] Candidates, copied; the one in use first. Returns how many there are, up to max. */
 	uint16_t (*path_list)(struct tr_instance *, uint32_t peer, struct tr_path *out, uint16_t max);
+	/* [C] The DERP map. Valid during the call-back. */
+	const struct tr_derp_map *(*derp_map)(struct tr_instance *);
 
 	/* [W, owner; TR_CLASS_PROBES] When the transport last sent to the peer: ns of node->now, to 17 ms; 0: never. */
 	uint64_t (*path_sent)(struct tr_node *, uint32_t peer);

@@ -110,6 +110,20 @@ struct tr_peer_change {
 	const struct tr_prefix *add, *remove;
 };
 
+/* A relay server of the DERP map. The nodes of a region stand in the order in which they are to be tried. */
+struct tr_derp_node {
+	const char *name, *host;
+	const char *certificate;  /* another name in its certificate, or "sha256-raw:…" which it must be; NULL: `host` */
+	uint64_t region, port;    /* region: 1..65535 */
+	struct tr_list address;   /* struct tr_addr; none: to be looked up */
+};
+
+struct tr_derp_map {
+	uint32_t serial; /* grows with every change; 0: no plan has been taken yet */
+	uint32_t n;
+	const struct tr_derp_node *node;
+};
+
 /* The answer to a name. */
 struct tr_name {
 	uint16_t n;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The plugin: class derp-relay, a DERP server for stock clients and servers. */
+/* The plugin, and its class derp-relay: a DERP server for stock clients and servers. */
+#include "client.h"
 #include "relay.h"
 
 #include <errno.h>
@@ -289,6 +290,6 @@ static const struct tr_class relay_class = {
 	.service_init = relay_service_init,
 };
 
-static const struct tr_class *const classes[] = {&relay_class, NULL};
+static const struct tr_class *const classes[] = {&relay_class, &client_class, NULL};
 
 TR_PLUGIN(.name = "derp", .version = TR_VERSION, .summary = "Relay for WireGuard packets over TLS", .classes = classes);

@@ -2,7 +2,6 @@
 #include "dial.h"
 
 #include "head.h"
-#include "info.h"
 #include "tls.h"
 
 #include <errno.h>
@@ -57,7 +56,7 @@ on_deadline(void *arg)
 {
 	struct dial *d = arg;
 	if (d->state < DIAL_OPEN) {
-		fail(d, "no answer in 10 s");
+		fail(d, d->state == DIAL_CONNECTING ? "no answer" : "accepts connections, but does not answer");
 		return;
 	}
 	if (d->host->now(d->instance) - d->heard >= SILENCE_MS * 1000000ull)
@@ -205,8 +204,7 @@ take_frame(struct dial *d, const struct frame *f)
 	}
 	if (d->state == DIAL_UPGRADING)
 		return false;
-	struct info_server info;
-	if (f->type == FRAME_SERVER_INFO && !info_open_server(&info, f->body, f->len, d->shared))
+	if (f->type == FRAME_SERVER_INFO && !info_open_server(&d->info, f->body, f->len, d->shared))
 		return false;
 	if (d->state == DIAL_WAITING) {
 		d->state = DIAL_OPEN;
@@ -258,6 +256,17 @@ keep_rest(struct dial *d, const uint8_t *data, size_t len)
 	return len == d->rest_len;
 }
 
+/* Why TLS could not be agreed upon. */
+static const char *
+tls_failure(struct dial *d)
+{
+	const long verified = SSL_get_verify_result(d->stream.ssl);
+	const unsigned long e = ERR_peek_last_error();
+	const char *reason = verified != X509_V_OK ? X509_verify_cert_error_string(verified) : e ? ERR_reason_error_string(e) : NULL;
+	snprintf(d->why, sizeof(d->why), "TLS: %s", reason != NULL ? reason : "closed by the relay");
+	return d->why;
+}
+
 /* NULL: well. Else why the connection ends. */
 static const char *
 take_all(struct dial *d)
@@ -288,7 +297,7 @@ take_all(struct dial *d)
 			return "a frame too long";
 	} while (n > 0);
 	if (n < 0)
-		return d->state == DIAL_CONNECTING ? "TLS failed" : "closed by the relay";
+		return d->state == DIAL_CONNECTING ? tls_failure(d) : "closed by the relay";
 	return keep_rest(d, plain, have) ? NULL : "out of memory";
 }
 
@@ -357,12 +366,13 @@ dial_start(struct dial *d, const struct dial_target *to)
 		return false;
 	d->target = *to;
 	d->fast = d->knows_relay = d->again = false;
+	d->info = (struct info_server){0};
 	d->control = d->packets = (struct queue){0};
 	if (!stream_open(&d->stream, d->wire, d->host, d->instance, fd, d->tls, false, on_event, d))
 		return false;
 	d->state = DIAL_CONNECTING;
 	stream_writing(&d->stream, true);
-	if (name_certificate(d) && set_deadline(d, CONNECT_MS, 0))
+	if (name_certificate(d) && set_deadline(d, to->timeout_ms ? to->timeout_ms : CONNECT_MS, 0))
 		return true;
 	close_all(d);
 	return false;

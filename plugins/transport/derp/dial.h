@@ -6,6 +6,7 @@
 #pragma once
 
 #include "frame.h"
+#include "info.h"
 #include "queue.h"
 #include "stream.h"
 
@@ -14,6 +15,7 @@ struct dial_target {
 	char certificate[80];    /* a name, `sha256-raw:…`, or empty */
 	struct tr_sockaddr addr;
 	bool insecure; /* no verification: tests */
+	uint32_t timeout_ms; /* until the relay's first frame; 0: 10 s */
 };
 
 struct dial_self {
@@ -31,6 +33,7 @@ struct dial {
 	struct chunk_pool *chunks;
 	SSL_CTX *tls;
 	const struct dial_self *self;
+	void *owner; /* the callbacks' */
 	/* ClientInfo has been sent: frames may be. */
 	void (*opened)(struct dial *d);
 	/* False: give up. The frame is the callee's during the call. */
@@ -46,6 +49,8 @@ struct dial {
 	struct tr_watch *deadline;
 	uint8_t relay_key[32], shared[32];
 	bool knows_relay;
+	struct info_server info; /* what the relay said of itself */
+	char why[128];
 	uint64_t heard; /* ns: the last bytes */
 	uint32_t skip, rest_len;
 	uint8_t *rest;
