@@ -239,12 +239,17 @@ candidates_tell(struct candidates *c, const struct tr_path *news, uint64_t now)
 
 /* ---- What is heard ---- */
 
-/* By the relay, while the direct path is not trusted: nobody else tells that it is dead. */
+/* By the relay. The peer may have sent it by both, and then the direct copy did not come, or came later: so the direct path
+ * is not trusted until the peer is heard from it again. Nobody else tells that it is dead. */
 static void
 doubt(struct candidates *c, uint64_t now)
 {
 	struct tr_path *best = c->best == CANDIDATES_NONE ? NULL : &c->path[c->best];
-	if (c->probed || !best || best->until > now)
+	if (c->probed || !best)
+		return;
+	if (trusted(c, c->best, now))
+		best->until = now;
+	if (best->until > now)
 		return;
 	if (best->state == TR_PATH_ALIVE) {
 		try_out(c, c->best, now);

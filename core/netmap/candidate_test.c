@@ -125,7 +125,10 @@ beside_a_relay(void **state)
 	now += 1;
 	expect("192.0.2.1", true);
 	/* Fall-back: the peer is heard by the relay alone. */
+	heard("192.0.2.1");
+	expect("192.0.2.1", false);
 	heard(NULL);
+	expect("192.0.2.1", true);
 	now += 10 * S - 1;
 	heard(NULL);
 	expect("192.0.2.1", true);

@@ -33,8 +33,9 @@ struct tr_peer {
  *     for a link-local, 50 for a loopback address; same address: larger MTU. From then on packets heard teach only
  *     candidates.
  *   - As long as nobody probes, the address that the peer was last heard from is used, and trusted for twice as long as
- *     the peer was silent before, at least 2.5 s and at most 11 s (a live WireGuard peer is silent for 10 s at most). A
- *     direct path on which nothing is heard is given up after 10 s if the relay is, and tried again with every session.
+ *     the peer was silent before, at least 2.5 s and at most 11 s (a live WireGuard peer is silent for 10 s at most), and
+ *     no longer when the peer is heard by the relay. A direct path on which nothing is heard is given up 10 s after that,
+ *     and tried again with every session.
  *   - Otherwise the relay: the peer's home region, or the one that it was last heard from.
  */
 enum tr_path_state {

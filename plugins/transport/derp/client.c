@@ -205,12 +205,10 @@ static void
 take_map(void *self, void *unused)
 {
 	struct client *c = self;
-	struct map *m = atomic_exchange(&c->coming, NULL);
 	(void)unused;
-	if (m == NULL || c->closed || c->count == NULL) {
-		free(m);
-		return;
-	}
+	struct map *m = c->closed || c->count == NULL ? NULL : atomic_exchange(&c->coming, NULL);
+	if (m == NULL)
+		return; /* service_init() takes what came before it */
 	free(c->map);
 	c->map = m;
 	forget_missing(c);

@@ -301,12 +301,29 @@ take_all(struct dial *d)
 	return keep_rest(d, plain, have) ? NULL : "out of memory";
 }
 
+/* NULL: TCP is connected. */
+static const char *
+connect_failure(struct dial *d)
+{
+	int error = 0;
+	socklen_t size = sizeof(error);
+	getsockopt(d->stream.fd, SOL_SOCKET, SO_ERROR, &error, &size);
+	if (error == 0)
+		return NULL;
+	snprintf(d->why, sizeof(d->why), "can't connect: %s", strerror(error));
+	return d->why;
+}
+
 static void
 on_event(void *arg, int events)
 {
 	struct dial *d = arg;
-	const char *why = NULL;
+	const char *why = d->state == DIAL_CONNECTING && !d->again ? connect_failure(d) : NULL;
 	ssize_t n;
+	if (why != NULL) {
+		fail(d, why);
+		return;
+	}
 	if ((events & TR_WATCH_WRITE) && d->state == DIAL_CONNECTING && !d->again) {
 		d->again = true; /* connected: TLS begins */
 		stream_writing(&d->stream, false);
