@@ -191,6 +191,28 @@ forget_missing(struct client *c)
 	}
 }
 
+static const struct node *
+next_of(const struct map *m, uint16_t region, uint32_t *at)
+{
+	while (m != NULL && *at < m->n)
+		if (m->node[(*at)++].region == region)
+			return &m->node[*at - 1];
+	return NULL;
+}
+
+static bool
+same_nodes(const struct map *a, const struct map *b, uint16_t region)
+{
+	uint32_t i = 0, j = 0;
+	for (;;) {
+		const struct node *x = next_of(a, region, &i), *y = next_of(b, region, &j);
+		if (x == NULL || y == NULL)
+			return x == y;
+		if (memcmp(x, y, sizeof(*x)) != 0)
+			return false;
+	}
+}
+
 static void
 report_all(struct client *c)
 {
@@ -209,6 +231,9 @@ take_map(void *self, void *unused)
 	struct map *m = c->closed || c->count == NULL ? NULL : atomic_exchange(&c->coming, NULL);
 	if (m == NULL)
 		return; /* service_init() takes what came before it */
+	for (unsigned i = 0; i < c->n_regions; i++)
+		if (!same_nodes(c->map, m, c->region[i]->id))
+			region_stop(c->region[i]); /* the home is dialled again within a second */
 	free(c->map);
 	c->map = m;
 	forget_missing(c);
