@@ -70,6 +70,6 @@ run_persist(const struct cli *c)
 const struct cli_command cli_persist = {
 	.name = "persist",
 	.args = "",
-	.doc = "print what `wg` and `tailrace set` have changed as YAML for pipeline.yaml",
+	.doc = "print what `wg` has changed as YAML for pipeline.yaml",
 	.run = run_persist,
 };

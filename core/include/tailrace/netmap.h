@@ -100,7 +100,7 @@ enum tr_peer_field {
 	TR_PEER_REMOVE = 1u << 5,          /* operator layer: absent */
 };
 
-/* A change to the operator's layer (what `wg set` and `tailrace set` do). */
+/* A change to the operator's layer (what `wg set` does). */
 struct tr_peer_change {
 	uint8_t public_key[32];
 	uint32_t fields; /* enum tr_peer_field */
