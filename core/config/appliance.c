@@ -135,6 +135,30 @@ good_name(const char *s)
 	return islower((unsigned char)s[0]) && s[n] == '\0' && n < TR_INSTANCE_NAME_MAX;
 }
 
+static bool
+is_zero_copy(const char *device)
+{
+	return strncmp(device, "net_memif", 9) == 0 && strstr(device, "zero-copy=yes") != NULL;
+}
+
+/* Of the last port, beside those before it. */
+static void
+check_device(const struct opt_context *c, const struct cfg_node *key, const struct appliance *a)
+{
+	const struct appliance_port *p = &a->port[a->n_ports - 1];
+	for (unsigned j = 0; j + 1 < a->n_ports && p->device != NULL; j++) {
+		const struct appliance_port *q = &a->port[j];
+		if (q->device != NULL && strcmp(q->device, p->device) == 0)
+			diag_at(c->diags, DIAG_ERROR, key, "port %.40s: device `%.60s` is that of port %.40s (line %u) already", p->name,
+				p->device, q->name, q->line);
+		/* DPDK 22.11's driver closes the descriptors of the EAL's memory once it has passed them on. */
+		else if (q->device != NULL && is_zero_copy(q->device) && is_zero_copy(p->device))
+			diag_at(c->diags, DIAG_ERROR, key,
+				"port %.40s: one memif of a process can have `zero-copy=yes`, and port %.40s (line %u) has it", p->name,
+				q->name, q->line);
+	}
+}
+
 static void
 parse_ports(const struct opt_context *c, const struct cfg_node *n, struct appliance *a)
 {
@@ -157,10 +181,7 @@ parse_ports(const struct opt_context *c, const struct cfg_node *n, struct applia
 		options_parse(c, what, port, n->child[i], NULL, key, p);
 		p->name = key->text;
 		p->line = key->line;
-		for (unsigned j = 0; j + 1 < a->n_ports && p->device != NULL; j++)
-			if (a->port[j].device != NULL && strcmp(a->port[j].device, p->device) == 0)
-				diag_at(c->diags, DIAG_ERROR, key, "port %.40s: device `%.60s` is that of port %.40s (line %u) already",
-					p->name, p->device, a->port[j].name, a->port[j].line);
+		check_device(c, key, a);
 	}
 }
 

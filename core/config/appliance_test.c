@@ -63,6 +63,8 @@ static const struct {
 	{"ports = { wan = { device = 5; queues = 0; }; };", "a:1: error: `queues`: `0` is below the minimum of 1\n"},
 	{"ports = { wan = { device = \"x\"; };\n lan = { device = \"x\"; }; };",
 		"a:2: error: port lan: device `x` is that of port wan (line 1) already\n"},
+	{"ports = { wan = { device = \"net_memif0,zero-copy=yes\"; };\n lan = { device = \"net_memif1,zero-copy=yes\"; }; };",
+		"a:2: error: port lan: one memif of a process can have `zero-copy=yes`, and port wan (line 1) has it\n"},
 	{"ports = { W = { device = \"x\"; }; };", "a:1: error: port name `W`: expected a lower-case letter, then letters, "
 						   "digits, `_` or `-`, at most 31\n"},
 	{"ports = 5;", "a:1: error: `ports`: expected a map of `NAME = { device = …; };`\n"},
