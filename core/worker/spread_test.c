@@ -112,6 +112,8 @@ struct per_peer {
 	struct rte_mbuf *copy; /* of a sealed packet, to come in after it */
 } __attribute__((aligned(64)));
 
+static uint8_t seen_bits[PEERS][COUNTERS / 8];
+
 struct message {
 	uint64_t counter;
 	uint64_t sequence;
@@ -151,7 +153,7 @@ tunnel_create(struct tr_instance *i, const struct tr_host *h, const void *option
 	for (uint32_t id = 1; id < PEERS; id++) {
 		struct per_peer *p = tr_block(t->peers, id);
 		if (!p->seen) {
-			p->seen = calloc(1, COUNTERS / 8);
+			p->seen = memset(seen_bits[id], 0, sizeof(seen_bits[id]));
 			memset(p->key, (int)id, sizeof(p->key));
 		}
 	}

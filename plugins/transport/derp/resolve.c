@@ -3,15 +3,14 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
-#include <signal.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 enum { ASKED, ANSWERED, ABANDONED };
 
 struct resolve {
-	struct gaicb request;
-	struct addrinfo hints;
+	struct addrinfo *found;
 	_Atomic int state;
 	char host[254];
 };
@@ -19,34 +18,37 @@ struct resolve {
 static void
 discard(struct resolve *r)
 {
-	if (r->request.ar_result != NULL)
-		freeaddrinfo(r->request.ar_result);
+	if (r->found != NULL)
+		freeaddrinfo(r->found);
 	free(r);
 }
 
-/* A thread of glibc's. */
-static void
-answered(union sigval v)
+/* A thread for one look-up, which may take as long as the servers are silent. */
+static void *
+look_up(void *arg)
 {
-	struct resolve *r = v.sival_ptr;
+	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+	struct resolve *r = arg;
 	int expected = ASKED;
+	if (getaddrinfo(r->host, NULL, &hints, &r->found) != 0)
+		r->found = NULL;
 	if (!atomic_compare_exchange_strong(&r->state, &expected, ANSWERED))
 		discard(r);
+	return NULL;
 }
 
 struct resolve *
 resolve_start(const char *host)
 {
 	struct resolve *r = calloc(1, sizeof(*r));
+	pthread_t thread;
 	if (r == NULL)
 		return NULL;
 	strncpy(r->host, host, sizeof(r->host) - 1);
-	r->hints = (struct addrinfo){.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-	r->request = (struct gaicb){.ar_name = r->host, .ar_request = &r->hints};
-	struct gaicb *list[] = {&r->request};
-	struct sigevent event = {.sigev_notify = SIGEV_THREAD, .sigev_notify_function = answered, .sigev_value.sival_ptr = r};
-	if (getaddrinfo_a(GAI_NOWAIT, list, 1, &event) == 0)
+	if (pthread_create(&thread, NULL, look_up, r) == 0) {
+		pthread_detach(thread);
 		return r;
+	}
 	free(r);
 	return NULL;
 }
@@ -57,7 +59,7 @@ resolve_answer(struct resolve *r, struct tr_addr *out, int max)
 	int n = 0;
 	if (atomic_load(&r->state) != ANSWERED)
 		return -1;
-	for (const struct addrinfo *a = gai_error(&r->request) == 0 ? r->request.ar_result : NULL; a != NULL && n < max; a = a->ai_next) {
+	for (const struct addrinfo *a = r->found; a != NULL && n < max; a = a->ai_next) {
 		out[n] = (struct tr_addr){.family = a->ai_family == AF_INET6 ? 6 : 4};
 		if (a->ai_family == AF_INET)
 			memcpy(out[n++].ip, &((const struct sockaddr_in *)(const void *)a->ai_addr)->sin_addr, 4);

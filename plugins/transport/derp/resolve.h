@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Looks up a relay's name by the system's resolver, which blocks: glibc asks on a thread of its own (getaddrinfo_a). One
- * thread asks and looks for the answer.
+ * Looks up a relay's name by the system's resolver, which blocks, on a thread that ends with the look-up (glibc's
+ * getaddrinfo_a has threads that TSan can't see). One thread starts it and looks for the answer.
  */
 #pragma once
 
