@@ -6,6 +6,7 @@
  */
 #include "commands_private.h"
 
+#include "../net/ip.h"
 #include "../net/lpm.h"
 #include "../netmap/store.h"
 
@@ -69,12 +70,7 @@ list_option(const struct plan_instance *p, const char *key, enum tr_option_type 
 static bool
 covers(const struct tr_prefix *p, const struct tr_addr *a)
 {
-	if (p->addr.family != a->family)
-		return false;
-	for (unsigned bit = 0; bit < p->len; bit++)
-		if (((p->addr.ip[bit / 8] ^ a->ip[bit / 8]) >> (7 - bit % 8)) & 1)
-			return false;
-	return true;
+	return p->addr.family == a->family && prefix_covers(p, a->ip);
 }
 
 static bool
@@ -204,29 +200,6 @@ enter_by_interface(struct explain_request *q, const struct plan *plan)
 
 /* ---- The packet ---- */
 
-static void
-put16(uint8_t *p, unsigned v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static unsigned
-sum16(const uint8_t *p, unsigned n, unsigned sum)
-{
-	for (unsigned i = 0; i + 1 < n; i += 2)
-		sum += (unsigned)p[i] << 8 | p[i + 1];
-	return sum;
-}
-
-static unsigned
-fold(unsigned sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum & 0xffff;
-}
-
 /* IP and UDP, TCP (a SYN) or ICMP echo, with right checksums and 8 bytes that no protocol knows. */
 static void
 make_packet(const struct explain_request *q, struct question *out)
@@ -238,34 +211,35 @@ make_packet(const struct explain_request *q, struct question *out)
 	out->len = (uint16_t)(head + l4);
 	if (n == 4) {
 		p[0] = 0x45;
-		put16(p + 2, out->len);
+		put_be16(p + 2, out->len);
 		p[8] = 64;
 		p[9] = q->protocol;
 		memcpy(p + 12, q->src.ip, 4);
 		memcpy(p + 16, q->dst.ip, 4);
-		put16(p + 10, fold(sum16(p, 20, 0)));
+		put_16(p + 10, csum_finish(csum_ipv4_plain(p)));
 	} else {
 		p[0] = 0x60;
-		put16(p + 4, l4);
+		put_be16(p + 4, (uint16_t)l4);
 		p[6] = q->protocol;
 		p[7] = 64;
 		memcpy(p + 8, q->src.ip, 16);
 		memcpy(p + 24, q->dst.ip, 16);
 	}
-	unsigned sum = q->protocol == IPPROTO_ICMP ? 0 : sum16(q->src.ip, n, sum16(q->dst.ip, n, l4 + q->protocol));
+	const uint16_t pseudo = rte_cpu_to_be_16((uint16_t)(l4 + q->protocol));
+	const uint64_t sum = q->protocol == IPPROTO_ICMP ? 0 : csum_add(csum_add(pseudo, q->src.ip, n), q->dst.ip, n);
 	if (q->protocol == IPPROTO_ICMP || q->protocol == IPPROTO_ICMPV6) {
 		t[0] = q->protocol == IPPROTO_ICMP ? 8 : 128;
 		at = 2;
 	} else {
-		put16(t, 50000);
-		put16(t + 2, q->port);
+		put_be16(t, 50000);
+		put_be16(t + 2, q->port);
 		at = q->protocol == IPPROTO_TCP ? 16 : 6;
 		if (q->protocol == IPPROTO_TCP)
-			put16(t + 12, 0x5002);
+			put_be16(t + 12, 0x5002);
 		else
-			put16(t + 4, l4);
+			put_be16(t + 4, (uint16_t)l4);
 	}
-	put16(t + at, fold(sum16(t, l4, sum)));
+	put_16(t + at, csum_finish(csum_add(sum, t, l4)));
 	out->meta = (struct tr_meta){.l3_len = (uint8_t)head, .l4 = q->protocol};
 	out->meta.endpoint = (struct tr_endpoint){.family = q->src.family, .remote_port = 50000, .local_port = q->port};
 	memcpy(out->meta.endpoint.remote, q->src.ip, 16);

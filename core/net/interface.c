@@ -12,13 +12,6 @@
 
 #define INTERFACES_MAX 1024
 
-static bool
-prefix_covers(const struct tr_prefix *p, const uint8_t *a)
-{
-	unsigned bytes = p->len / 8, bits = p->len % 8;
-	return memcmp(p->addr.ip, a, bytes) == 0 && (bits == 0 || ((p->addr.ip[bytes] ^ a[bytes]) >> (8 - bits)) == 0);
-}
-
 bool
 interface_on_link(const struct interface *i, const struct tr_addr *a)
 {

@@ -103,6 +103,14 @@ put_64(uint8_t *p, uint64_t v)
 	memcpy(p, &v, 8);
 }
 
+/* Of one family. */
+static inline bool
+prefix_covers(const struct tr_prefix *p, const uint8_t *a)
+{
+	const unsigned bytes = p->len / 8, bits = p->len % 8;
+	return memcmp(p->addr.ip, a, bytes) == 0 && (bits == 0 || ((p->addr.ip[bytes] ^ a[bytes]) >> (8 - bits)) == 0);
+}
+
 static inline bool
 ip4_source_ok(const uint8_t *a)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The fake host's netmap: peers, allowed IPs, paths and names, searched from end to end. */
+#include "../net/ip.h"
 #include "../pipeline/builder.h"
 #include "fake.h"
 
@@ -398,15 +399,6 @@ fake_netmap_free(struct world *w)
 
 /* ---- What the plugin calls ---- */
 
-static bool
-covers(const struct tr_prefix *p, uint8_t family, const uint8_t *ip)
-{
-	unsigned bytes = p->len / 8, bits = p->len % 8;
-
-	return p->addr.family == family && memcmp(p->addr.ip, ip, bytes) == 0 &&
-	       (!bits || (p->addr.ip[bytes] ^ ip[bytes]) >> (8 - bits) == 0);
-}
-
 static uint32_t
 peer_of(const struct world *w, uint8_t family, const uint8_t *ip)
 {
@@ -417,7 +409,7 @@ peer_of(const struct world *w, uint8_t family, const uint8_t *ip)
 		for (uint16_t i = 0; w->peers[id].state == PEER_LIVE && i < w->peers[id].record->n_allowed; i++) {
 			const struct tr_prefix *p = &w->peers[id].record->allowed[i];
 
-			if (p->len > best_len && covers(p, family, ip)) {
+			if (p->len > best_len && p->addr.family == family && prefix_covers(p, ip)) {
 				best_len = p->len;
 				best = id;
 			}
