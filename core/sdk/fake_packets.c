@@ -4,6 +4,8 @@
 
 #include "../net/icmp.h"
 
+#include <rte_ip.h>
+#include <rte_udp.h>
 #include <stdlib.h>
 
 #define NO_VERDICT 0x7ffeu
@@ -291,6 +293,33 @@ describe(struct rte_mbuf *m, enum tr_gate_type type)
 		.local_port = (uint16_t)(l4[2] << 8 | l4[3])};
 	memcpy(meta->endpoint.remote, src, size);
 	memcpy(meta->endpoint.local, src + size, size);
+}
+
+struct rte_mbuf *
+fh_udp4(struct fh *h, const uint8_t from[4], uint16_t from_port, const uint8_t to[4], uint16_t to_port, const void *payload,
+	size_t len)
+{
+	struct {
+		struct rte_ipv4_hdr ip;
+		struct rte_udp_hdr udp;
+		uint8_t payload[];
+	} *packet = calloc(1, 28 + len);
+
+	if (!packet)
+		abort();
+	packet->ip = (struct rte_ipv4_hdr){.version_ihl = 0x45, .total_length = rte_cpu_to_be_16((uint16_t)(28 + len)), .time_to_live = 64,
+		.next_proto_id = IPPROTO_UDP};
+	memcpy(&packet->ip.src_addr, from, 4);
+	memcpy(&packet->ip.dst_addr, to, 4);
+	packet->ip.hdr_checksum = rte_ipv4_cksum(&packet->ip);
+	packet->udp = (struct rte_udp_hdr){.src_port = rte_cpu_to_be_16(from_port), .dst_port = rte_cpu_to_be_16(to_port),
+		.dgram_len = rte_cpu_to_be_16((uint16_t)(8 + len))};
+	memcpy(packet->payload, payload, len);
+	struct rte_mbuf *m = fh_packet(h, packet, 28 + len);
+	free(packet);
+	if (m)
+		describe(m, TR_TYPE_UDP);
+	return m;
 }
 
 void

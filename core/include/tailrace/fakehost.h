@@ -50,6 +50,9 @@ const char *fh_secret(const uint8_t secret[32]);
 
 /* One packet into an in gate of worker 0 (or of `worker`); process() runs at once, alone or with others of a burst. */
 struct rte_mbuf *fh_packet(struct fh *h, const void *data, size_t len); /* for callers that set metadata themselves */
+/* A datagram over IPv4, without a UDP checksum; with metadata as fh_send() makes it. */
+struct rte_mbuf *fh_udp4(struct fh *h, const uint8_t from[4], uint16_t from_port, const uint8_t to[4], uint16_t to_port,
+	const void *payload, size_t len);
 /* Metadata is what an interface would have written (l3_len, l4, tos; for type udp the endpoint) from the headers. */
 void fh_send(struct fh *h, const char *in_gate, const void *data, size_t len);
 void fh_send_mbufs(struct fh *h, uint16_t worker, const char *in_gate, struct rte_mbuf **pkts, uint16_t n);

@@ -40,18 +40,8 @@ static struct {
 static void
 from_router(struct fh *h, const uint8_t source[4], uint16_t port, const void *payload, size_t len)
 {
-	uint8_t packet[128] = {0};
-	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)packet;
-	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(packet + 20);
-	*ip = (struct rte_ipv4_hdr){.version_ihl = 0x45, .total_length = rte_cpu_to_be_16(28 + len), .time_to_live = 64,
-		.next_proto_id = 17};
-	memcpy(&ip->src_addr, source, 4);
-	memcpy(&ip->dst_addr, self4, 4);
-	ip->hdr_checksum = rte_ipv4_cksum(ip);
-	*udp = (struct rte_udp_hdr){.src_port = rte_cpu_to_be_16(port), .dst_port = rte_cpu_to_be_16(5350),
-		.dgram_len = rte_cpu_to_be_16(8 + len)};
-	memcpy(packet + 28, payload, len);
-	fh_send(h, "in", packet, 28 + len);
+	struct rte_mbuf *m = fh_udp4(h, source, port, self4, 5350, payload, len);
+	fh_send_mbufs(h, 0, "in", &m, 1);
 }
 
 static void

@@ -135,26 +135,8 @@ run(struct fh *h, uint64_t ns)
 static void
 deliver_bytes(struct fh *h, const uint8_t source[4], uint16_t port, uint16_t local_port, const uint8_t *data, size_t len)
 {
-	static uint8_t packet[9000];
-	struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)packet;
-	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)(packet + 20);
-	*ip = (struct rte_ipv4_hdr){.version_ihl = 0x45, .total_length = rte_cpu_to_be_16(28 + len), .time_to_live = 64,
-		.next_proto_id = 17};
-	memcpy(&ip->src_addr, source, 4);
-	memcpy(&ip->dst_addr, self4, 4);
-	ip->hdr_checksum = 0;
-	ip->hdr_checksum = rte_ipv4_cksum(ip);
-	*udp = (struct rte_udp_hdr){.src_port = rte_cpu_to_be_16(port), .dst_port = rte_cpu_to_be_16(local_port),
-		.dgram_len = rte_cpu_to_be_16(8 + len)};
-	memcpy(packet + 28, data, len);
-	struct rte_mbuf *m = fh_packet(h, packet, 28 + len);
-	struct tr_meta *meta = tr_meta(m);
-	meta->l3_len = 20;
-	meta->l4 = IPPROTO_UDP;
-	meta->endpoint = (struct tr_endpoint){.family = 4, .remote_port = port, .local_port = local_port,
-		.flags = local_port != PORT ? TR_ENDPOINT_BOUND : 0}; /* mux's */
-	memcpy(meta->endpoint.remote, source, 4);
-	memcpy(meta->endpoint.local, self4, 4);
+	struct rte_mbuf *m = fh_udp4(h, source, port, self4, local_port, data, len);
+	tr_meta(m)->endpoint.flags = local_port != PORT ? TR_ENDPOINT_BOUND : 0; /* mux's */
 	fh_send_mbufs(h, 0, "in", &m, 1);
 }
 
