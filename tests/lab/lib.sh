@@ -74,6 +74,7 @@ lab() {
 lab_start() {
 	local name=$1 ns=$2
 	shift 2
+	: > "$LAB_DIR/$name.log" # here, not in the child: nobody may read what the one before wrote as this one's
 	ip netns exec "$LAB_ID-$ns" "$@" > "$LAB_DIR/$name.log" 2>&1 < /dev/null &
 	LAB_PID=$!
 	LAB_PIDS+=("$LAB_PID")
