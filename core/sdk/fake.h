@@ -15,6 +15,7 @@
 #include <tailrace/fakehost.h>
 
 #define TICK 4000000u /* ns: timer resolution */
+#define FD_TICK (25 * TICK) /* descriptors of which none is ready are looked at when anything happens, and so often */
 #define FAKE_JOBS 64
 #define FAKE_INBOX 1024
 #define FAKE_LIVE 8
@@ -84,6 +85,7 @@ struct world {
 	enum calling calling;
 	uint16_t calling_worker;
 	uint64_t now, wall_base;
+	bool fd_was_ready; /* when they were last looked at */
 	struct rte_mempool *pool;
 	uint32_t held, loose; /* loose: made by fh_packet(), not yet sent */
 	struct tr_timer **timers; /* per worker */

@@ -335,6 +335,7 @@ fire_watch(struct world *w, struct tr_watch *v)
 		p.events = (short)((v->events & TR_WATCH_READ ? POLLIN : 0) | (v->events & TR_WATCH_WRITE ? POLLOUT : 0));
 		if (!v->events || poll(&p, 1, 0) <= 0)
 			return;
+		w->fd_was_ready = true;
 		fake_enter(w, v->thread, 0);
 		v->fd_fn(v->arg, (p.revents & (POLLIN | POLLHUP | POLLERR) ? TR_WATCH_READ : 0) |
 				(p.revents & POLLOUT ? TR_WATCH_WRITE : 0));
@@ -348,6 +349,7 @@ run_watches(struct world *w)
 {
 	struct tr_watch *v;
 
+	w->fd_was_ready = false;
 	LIST_FOREACH(v, &w->watches, link)
 		if (!v->closed)
 			fire_watch(w, v);
@@ -443,10 +445,7 @@ next_event(const struct world *w, uint64_t target)
 	for (unsigned i = 0; i < w->n_live; i++)
 		busy |= w->live[i]->instance.class_->poll != NULL;
 	LIST_FOREACH(v, &w->watches, link) {
-		if (v->fd >= 0)
-			busy = true;
-		else
-			next = RTE_MIN(next, due(w, v->at));
+		next = RTE_MIN(next, v->fd < 0 ? due(w, v->at) : w->now + (w->fd_was_ready ? TICK : FD_TICK));
 	}
 	if (busy)
 		next = RTE_MIN(next, w->now + TICK);
