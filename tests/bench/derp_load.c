@@ -4,13 +4,14 @@
  *
  *   derp-load PORT PID pairs N PPS SECONDS   N pairs, PPS packets of 1,300 bytes a second in all (0: as fast as they can)
  *   derp-load PORT PID idle N                N connections that do nothing: memory of process PID before and after
- *   derp-load PORT PID connect N             N connections one after another, closed at once
+ *   derp-load PORT PID connect N [AT-ONCE]   N connections, closed at once, so many at a time
  *
  * Packets are sent by the clock, whatever comes back, with their number and time in them.
  */
 #include "../../plugins/transport/derp/frame.h"
 #include "../../plugins/transport/derp/head.h"
 #include "../../plugins/transport/derp/info.h"
+#include "../../plugins/transport/derp/tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,7 +43,7 @@ struct client {
 
 struct pair {
 	struct client from, to;
-	uint64_t sent;
+	uint64_t sent, begun; /* begun: packets of the record that the kernel has taken a part of */
 };
 
 static SSL_CTX *ctx;
@@ -111,27 +113,24 @@ write_all(struct client *c, const void *data, size_t n)
 		die("write");
 }
 
+/* A fast start, as stock clients do. */
 static void
 shake_hands(struct client *c)
 {
-	uint8_t secret[32], shared[32], frame[FRAME_HEADER + INFO_MAX], answer[FRAME_HEADER + 1024];
-	char text[HEAD_ANSWER];
+	uint8_t secret[32], shared[32], relay[32], hello[HEAD_ANSWER + FRAME_HEADER + INFO_MAX], answer[FRAME_HEADER + 1024];
 	struct info_client info = {.can_ack_pings = true};
-	size_t n = 0, size;
-	unsigned code;
 	randombytes_buf(secret, sizeof(secret));
 	crypto_scalarmult_base(c->public_key, secret);
 	memcpy(info.key, c->public_key, 32);
-	write_all(c, text, head_request(text, "relay.test", false, NULL));
-	do
-		read_exactly(c, (uint8_t *)text + n++, 1);
-	while (head_response(text, n, &code, &size) == HEAD_MORE);
+	if (!tls_meta_key(c->ssl, relay) || !info_shared(shared, relay, secret))
+		die("no key in the certificate");
+	const size_t at = head_request((char *)hello, "relay.test", true, NULL);
+	const size_t n = info_seal_client(hello + at + FRAME_HEADER, &info, shared);
+	frame_header(hello + at, FRAME_CLIENT_INFO, (uint32_t)n);
+	write_all(c, hello, at + FRAME_HEADER + n);
 	read_exactly(c, answer, FRAME_HEADER + 8 + 32);
-	if (code != 101 || !info_shared(shared, answer + FRAME_HEADER + 8, secret))
+	if (answer[0] != FRAME_SERVER_KEY)
 		die("upgrade");
-	n = info_seal_client(frame + FRAME_HEADER, &info, shared);
-	frame_header(frame, FRAME_CLIENT_INFO, (uint32_t)n);
-	write_all(c, frame, FRAME_HEADER + n);
 	read_exactly(c, answer, FRAME_HEADER);
 	read_exactly(c, answer + FRAME_HEADER, (size_t)answer[3] << 8 | answer[4]);
 }
@@ -181,17 +180,19 @@ send_some(struct pair *x, uint64_t n)
 	static uint8_t record[BATCH * (FRAME_HEADER + FRAME_KEY + SIZE)];
 	size_t done;
 	while (n > 0) {
-		const uint64_t k = n < BATCH ? n : BATCH;
+		const uint64_t k = x->begun ? x->begun : n < BATCH ? n : BATCH;
 		size_t len = 0;
 		for (uint64_t i = 0; i < k; i++)
 			len += write_packet(record + len, x, x->sent + i);
 		if (SSL_write_ex(x->from.ssl, record, len, &done) != 1) {
 			if (SSL_get_error(x->from.ssl, 0) != SSL_ERROR_WANT_WRITE)
 				die("the relay closes");
+			x->begun = k;
 			return false;
 		}
+		x->begun = 0;
 		x->sent += k;
-		n -= k;
+		n -= k < n ? k : n;
 	}
 	return true;
 }
@@ -329,15 +330,23 @@ idle(int pid, unsigned n)
 }
 
 static void
-connects(int pid, unsigned n)
+connects(int pid, unsigned n, unsigned at_once)
 {
-	struct client c;
 	const double cpu = cpu_of(pid);
 	const uint64_t begin = now_ns();
-	for (unsigned i = 0; i < n; i++) {
-		join(&c);
-		leave(&c);
+	for (unsigned k = 0; k < at_once; k++) {
+		struct client c;
+		if (fork() != 0)
+			continue;
+		for (unsigned i = k; i < n; i += at_once) {
+			join(&c);
+			leave(&c);
+		}
+		_exit(0);
 	}
+	for (int status; wait(&status) > 0;)
+		if (status != 0)
+			exit(1);
 	usleep(200000);
 	const double used = cpu_of(pid) - cpu;
 	printf("{\"connects\": %u, \"per_s\": %.0f, \"per_cpu_s\": %.0f, \"rss_kb\": %ld}\n", n,
@@ -349,7 +358,7 @@ main(int argc, char **argv)
 {
 	struct rlimit l;
 	if (argc < 5 || sodium_init() < 0) {
-		fprintf(stderr, "usage: derp-load PORT PID pairs N PPS SECONDS | idle N | connect N\n");
+		fprintf(stderr, "usage: derp-load PORT PID pairs N PPS SECONDS | idle N | connect N [AT-ONCE]\n");
 		return 2;
 	}
 	getrlimit(RLIMIT_NOFILE, &l);
@@ -365,7 +374,7 @@ main(int argc, char **argv)
 	if (strcmp(argv[3], "idle") == 0)
 		idle(pid, n);
 	else if (strcmp(argv[3], "connect") == 0)
-		connects(pid, n);
+		connects(pid, n, argc > 5 ? (unsigned)atoi(argv[5]) : 1);
 	else if (strcmp(argv[3], "pairs") == 0 && argc == 7)
 		pairs(pid, n, atof(argv[5]), atof(argv[6]));
 	return 0;

@@ -133,26 +133,6 @@ introduce(struct dial *d)
 
 /* ---- TLS ---- */
 
-/* The relay's key in the certificate behind its own; only TLS 1.3 hides it from the path. */
-static bool
-meta_key(SSL *ssl, uint8_t key[32])
-{
-	STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
-	for (int i = 0; SSL_version(ssl) >= TLS1_3_VERSION && i < sk_X509_num(chain); i++) {
-		X509 *x = sk_X509_value(chain, i);
-		const ASN1_INTEGER *serial = X509_get0_serialNumber(x);
-		char name[sizeof(TLS_META_NAME) + 64];
-		size_t n;
-		const size_t prefix = strlen(TLS_META_NAME);
-		if (X509_NAME_get_text_by_NID(X509_get_subject_name(x), NID_commonName, name, sizeof(name)) != (int)prefix + 64)
-			continue;
-		if (memcmp(name, TLS_META_NAME, prefix) == 0 && ASN1_INTEGER_get(serial) > 0 && ASN1_INTEGER_get(serial) < 256 &&
-			sodium_hex2bin(key, 32, name + prefix, 64, NULL, &n, NULL) == 0 && n == 32)
-			return true;
-	}
-	return false;
-}
-
 static bool
 name_certificate(struct dial *d)
 {
@@ -186,7 +166,7 @@ upgrade(struct dial *d)
 	char text[HEAD_ANSWER];
 	if (!pin_holds(d))
 		return false;
-	d->fast = meta_key(d->stream.ssl, d->relay_key);
+	d->fast = tls_meta_key(d->stream.ssl, d->relay_key);
 	d->state = DIAL_UPGRADING;
 	return raw(d, text, head_request(text, d->target.host, d->fast, NULL)) && (!d->fast || introduce(d));
 }

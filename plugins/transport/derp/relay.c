@@ -123,6 +123,7 @@ refuse(struct relay *r, int listener)
 	relay_count(r, NO_DESCRIPTORS, 1);
 }
 
+/* Connections inherit it all from their listener. */
 static void
 set_up_socket(int fd)
 {
@@ -152,7 +153,6 @@ on_listener(void *arg, int events)
 		if (fd < 0)
 			continue;
 		const struct tr_sockaddr from = from_kernel(&a);
-		set_up_socket(fd);
 		if (session_new(r, fd, r->tls, &from) != NULL)
 			relay_count(r, CONNECTIONS, 1);
 	}
@@ -296,6 +296,7 @@ relay_open(struct relay *r, struct tr_node *node)
 	r->second = r->host->watch_timer(r->instance, 1000, 1000, each_second, r);
 	for (unsigned i = 0; i < r->n_listeners; i++) {
 		struct listener *l = &r->listener[i];
+		set_up_socket(l->fd);
 		if (listen(l->fd, 4096) == 0)
 			l->watch = r->host->watch_fd(r->instance, l->fd, TR_WATCH_READ, on_listener, l);
 		if (l->watch == NULL)

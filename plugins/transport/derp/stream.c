@@ -217,10 +217,12 @@ stream_fill(struct stream *s)
 	struct wire *w = s->wire;
 	w->in_at = w->in_len = 0;
 	const ssize_t n = recv(s->fd, w->in, WIRE_IN, 0);
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -1;
-	if (n == 0)
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n <= 0) {
+		s->failed = true; /* nobody is there to be told of the end */
 		return -1;
+	}
 	w->in_len = (size_t)n;
 	return n;
 }

@@ -28,7 +28,7 @@ struct stream {
 	struct tr_watch *watch;
 	int fd;
 	uint8_t events; /* watched for */
-	bool failed;    /* while sending; found by the next call that may say so */
+	bool failed;    /* nothing more can be sent; found by the next call that may say so */
 	uint8_t *pending; /* what the kernel has not taken; NULL: all */
 	uint32_t pending_at, pending_len, pending_size;
 };

@@ -20,6 +20,8 @@ SSL_CTX *tls_server(const struct tls_identity *id, char *why, size_t size);
 void tls_describe(SSL_CTX *ctx, char pin[65], int64_t *not_after);
 
 SSL_CTX *tls_client(void); /* NULL: out of memory */
+/* The relay's key in the certificate behind its own; only TLS 1.3 hides it from the path. */
+bool tls_meta_key(const SSL *ssl, uint8_t key[32]);
 int tls_accept_any(int good, X509_STORE_CTX *x); /* the pin is looked at afterwards */
 /* Is it, beside meta certificates, the one with this SHA-256 in hex, for this name and now? */
 bool tls_pinned(STACK_OF(X509) *chain, const char *hex, const char *host);
