@@ -37,18 +37,24 @@ const struct cli_command cli_ping = {
 	.run = run_ping,
 };
 
+/* `address` and `port` of an object, as one writes them. */
+static const char *
+socket_text(json_t *v, char text[64])
+{
+	const char *ip = get_text(v, "address");
+	if (*ip == 0)
+		return "none";
+	snprintf(text, 64, strchr(ip, ':') ? "[%s]:%.0f" : "%s:%.0f", ip, get_number(v, "port"));
+	return text;
+}
+
 static void
-print_instance(const char *name, json_t *v)
+print_regions(json_t *regions)
 {
 	static const char *const columns[] = {">REGION", "HOME", "STATE", "NODE", ">LATENCY", "~PROBLEM", NULL};
-	json_t *regions = json_object_get(v, "regions"), *r;
-	size_t i;
-	if (!json_is_array(regions)) {
-		printf("%s\n", name);
-		render_json(stdout, v, 2);
-		return;
-	}
 	struct table *t = table_new(columns);
+	json_t *r;
+	size_t i;
 	json_array_foreach(regions, i, r)
 	{
 		char id[32], latency[32] = "-";
@@ -59,8 +65,47 @@ print_instance(const char *name, json_t *v)
 			get_text(r, "problem")};
 		table_row(t, cells);
 	}
-	printf("%s\n", name);
 	table_print(t, stdout, 2);
+}
+
+/* What STUN servers see of a port. */
+static void
+print_outside(json_t *v)
+{
+	static const char *const columns[] = {"SERVER", ">LATENCY", "SEES US AS", "~PROBLEM", NULL};
+	static const char *const lines[][2] = {{"NAT mapping", "mapping"}, {"NAT filtering", "filtering"}, {"hairpin", "hairpin"}};
+	struct table *t = table_new(columns);
+	char four[64], six[64];
+	json_t *s;
+	size_t i;
+	printf("  %-14s %.0f\n", "UDP port", get_number(v, "port"));
+	printf("  %-14s %s\n", "IPv4", socket_text(json_object_get(v, "ipv4"), four));
+	printf("  %-14s %s\n", "IPv6", socket_text(json_object_get(v, "ipv6"), six));
+	for (i = 0; i < sizeof(lines) / sizeof(*lines); i++)
+		if (*get_text(v, lines[i][1]))
+			printf("  %-14s %s\n", lines[i][0], get_text(v, lines[i][1]));
+	json_array_foreach(json_object_get(v, "servers"), i, s)
+	{
+		char latency[32] = "-", server[64], mapped[64];
+		if (json_object_get(s, "latency_ms"))
+			snprintf(latency, sizeof(latency), "%.1f ms", get_number(s, "latency_ms"));
+		const char *cells[] = {socket_text(s, server), latency, socket_text(json_object_get(s, "mapped"), mapped),
+			get_text(s, "problem")};
+		table_row(t, cells);
+	}
+	table_print(t, stdout, 2);
+}
+
+static void
+print_instance(const char *name, json_t *v)
+{
+	printf("%s\n", name);
+	if (json_is_array(json_object_get(v, "regions")))
+		print_regions(json_object_get(v, "regions"));
+	else if (json_is_array(json_object_get(v, "servers")))
+		print_outside(v);
+	else
+		render_json(stdout, v, 2);
 }
 
 static int
@@ -81,7 +126,7 @@ run_netcheck(const struct cli *c)
 	const char *name;
 	json_t *i;
 	if (json_object_size(v) == 0)
-		puts("no instance looks at the network around (class derp does)");
+		puts("no instance looks at the network around (classes derp, stun-client and portmap do)");
 	json_object_foreach(v, name, i)
 		print_instance(name, i);
 	json_decref(v);
@@ -91,6 +136,6 @@ run_netcheck(const struct cli *c)
 const struct cli_command cli_netcheck = {
 	.name = "netcheck",
 	.args = "",
-	.doc = "measure the relays' latencies, and what else is known of the network around",
+	.doc = "measure the network around: addresses outside, NATs, port mappings, the relays' latencies",
 	.run = run_netcheck,
 };

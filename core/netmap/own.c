@@ -29,7 +29,7 @@ own_tell(const void *teller, uint16_t port, const struct tr_own_endpoint *list, 
 	if (now != NULL) {
 		now->n = 0;
 		for (unsigned i = 0; i < before; i++)
-			if (old->said[i].teller != teller)
+			if (old->said[i].teller != teller || old->said[i].port != port)
 				now->said[now->n++] = old->said[i];
 		for (uint16_t i = 0; i < n; i++)
 			now->said[now->n++] = (struct said){teller, port, list[i]};

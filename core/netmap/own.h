@@ -7,7 +7,7 @@
 
 #include <tailrace/netmap.h>
 
-/* Replaces what `teller` has said before. Any thread but workers. Returns what readers may still see, to be freed after a
+/* Replaces what `teller` has said of that port before. Any thread but workers. Returns what readers may still see, to be freed after a
  * grace period; NULL: nothing. */
 void *own_tell(const void *teller, uint16_t port, const struct tr_own_endpoint *list, uint16_t n);
 /* Of that port, each once: port mappings first, then what servers see, then local addresses. Any reader. */

@@ -32,7 +32,12 @@ told_and_listed(void **state)
 	assert_int_equal(out[2].kind, TR_OWN_LOCAL);
 	assert_int_equal(own_list(7, out, 1), 1);
 	assert_int_equal(own_list(8, out, 4), 0);
-	free(own_tell(&b, 7, NULL, 0)); /* takes back its own only */
+	free(own_tell(&b, 9, mapped, 1)); /* another port's are kept beside */
+	assert_int_equal(own_list(7, out, 4), 3);
+	assert_int_equal(own_list(9, out, 4), 1);
+	free(own_tell(&b, 7, NULL, 0)); /* takes back its own only, of that port */
+	assert_int_equal(own_list(9, out, 4), 1);
+	free(own_tell(&b, 9, NULL, 0));
 	assert_int_equal(own_list(7, out, 4), 2);
 	assert_int_equal(out[0].kind, TR_OWN_STUN);
 	free(own_tell(&a, 7, NULL, 0));

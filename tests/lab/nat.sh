@@ -7,8 +7,10 @@
 #   lab_stun_server         # coturn on both addresses of the server, for RFC 5780
 #   lab_classify NAME       # what an independent client finds of each host, beside what the file says; 1 if they differ
 #   lab_new_address NAT A/N # the provider gives the NAT another address: all mappings are gone
+#   lab_upnpd NAT NAME LINE…  # miniupnpd in it, outside on 11.0.0.10, with these lines of configuration; its log is NAME.log
 #
-# Sets LAB_ADDRESS4, LAB_ADDRESS6 (with prefix length) and LAB_GATEWAY4, LAB_GATEWAY6 by host or NAT.
+# Sets LAB_ADDRESS4, LAB_ADDRESS6 (with prefix length), LAB_GATEWAY4, LAB_GATEWAY6 and LAB_BEHIND (a NAT, or `net`) by host or
+# NAT.
 
 lab_topology_file() { case $1 in */*) echo "$1" ;; *) echo "$LAB_ROOT/tests/lab/topologies/$1.yaml" ;; esac; }
 
@@ -56,6 +58,43 @@ lab_new_address() {
 	lab "$nat" nft flush ruleset
 	lab "$nat" nft -f - <<< "$rules"
 	LAB_ADDRESS4[$nat]=$2
+}
+
+# miniupnpd serves behind a public address only, which the documentation ranges are not. Its tables come before the lab's own.
+lab_upnpd() { # NAT NAME LINE…
+	local nat=$1 name=$2 lan
+	shift 2
+	if [ "${LAB_ADDRESS4[$nat]}" != 11.0.0.10/24 ]; then
+		lab net ip addr add 11.0.0.254/24 dev br0
+		LAB_GATEWAY4[$nat]=11.0.0.254
+		lab_new_address "$nat" 11.0.0.10/24
+		lab "$nat" nft add rule inet gate input iifname lan0 accept
+		lab "$nat" nft -f - <<-'NFT'
+			table inet filter {
+				chain forwardUPnP {}
+				chain UPnP {}
+				chain UPnP-Postrouting {}
+				chain pre { type nat hook prerouting priority dstnat - 5; jump UPnP; }
+				chain post { type nat hook postrouting priority srcnat - 5; jump UPnP-Postrouting; }
+			}
+		NFT
+	fi
+	lan=$(lab "$nat" ip -4 -o addr show dev lan0 | awk '{ print $4 }')
+	cat > "$LAB_DIR/upnpd.conf" <<-CONF
+		ext_ifname=wan
+		listening_ip=lan0
+		system_uptime=no
+		lease_file=$LAB_DIR/leases
+		upnp_table_name=filter
+		upnp_nat_table_name=filter
+		upnp_forward_chain=forwardUPnP
+		upnp_nat_chain=UPnP
+		upnp_nat_postrouting_chain=UPnP-Postrouting
+		uuid=00000000-0000-0000-0000-000000000001
+		$(printf '%s\n' "$@")
+		allow 1024-65535 ${lan%.*}.0/24 1024-65535
+	CONF
+	lab_start "$name" "$nat" miniupnpd -d -f "$LAB_DIR/upnpd.conf" -P "$LAB_DIR/upnpd.pid"
 }
 
 # ---- What an RFC 5780 client finds ---------------------------------------------------------------------------------

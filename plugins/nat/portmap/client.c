@@ -11,10 +11,19 @@
 #define CHECK (60 * SECOND)     /* how soon a router that has lost its state is found out */
 #define CHECKS_LOST 6           /* unanswered: the router is gone, or speaks something else now */
 #define RELEASE_TRIES 3
+#define UPNP_AFTER 3               /* unanswered questions: twice PCP, once NAT-PMP */
+#define UPNP_LOOK_AGAIN (50 * MS) /* whether an exchange is done: they take a second or two */
 #define QUIET_MIN (30 * SECOND) /* after a refusal */
 #define QUIET_MAX (1800 * SECOND)
 
 static void on_timer(void *arg);
+static void begin_upnp(struct client *c);
+
+static const char *
+protocol(enum portmap_version v)
+{
+	return v == PCP ? "PCP" : v == NAT_PMP ? "NAT-PMP" : "UPnP";
+}
 
 static uint64_t
 now(const struct client *c)
@@ -60,19 +69,23 @@ send_request(struct client *c, const uint8_t *request, size_t len)
 /*
  * A question that every router answers without knowing our address, which PCP otherwise wants inside the request: from
  * the answer both sides' versions and our own address are seen. Routers exist that are silent to the version they don't
- * know, so the two take turns.
+ * know, so the two take turns. UPnP, which is heavier, has its turn beside them when neither is answered.
  */
 static void
 probe(struct client *c)
 {
 	uint8_t request[PORTMAP_REQUEST_MAX];
 	const struct tr_addr nobody = {.family = c->settings.router.family};
+	const bool upnp = c->known ? c->version == UPNP : c->settings.router.family == 4 && c->probes >= UPNP_AFTER;
 	const bool pcp = c->known ? c->version == PCP : c->settings.router.family == 6 || c->probes % 2 == 0;
 	if (c->probes >= CHECKS_LOST && c->known) {
 		c->known = false;
 		c->host->log(c->instance, TR_LOG_WARNING, "the router does not answer any more");
 	}
-	send_request(c, request, pcp ? portmap_announce(request, c->known ? &c->local : &nobody) : portmap_address(request));
+	if (upnp)
+		begin_upnp(c);
+	if (!c->known || c->version != UPNP)
+		send_request(c, request, pcp ? portmap_announce(request, c->known ? &c->local : &nobody) : portmap_address(request));
 	c->probe_due = now(c) + back_off(c, c->probes++);
 }
 
@@ -83,55 +96,63 @@ ask(struct client *c, struct mapping *m)
 	struct portmap_request r = {.lifetime = m->state == MAPPING_RELEASED ? 0 : c->settings.lifetime,
 		.internal_port = m->saved->port, .external_port = m->saved->external_port, .client = c->local,
 		.external = m->saved->external};
+	m->due = now(c) + back_off(c, m->tries++);
+	m->asked = c->version == UPNP; /* all that are due, in one exchange */
+	if (m->asked)
+		return;
 	memcpy(r.nonce, m->saved->nonce, sizeof(r.nonce));
 	send_request(c, request, portmap_map(request, c->version, &r));
-	m->due = now(c) + back_off(c, m->tries++);
+}
+
+/* Peers are told where the port is reached: also behind a private outside address, which others behind the same NAT above
+ * may reach. */
+static void
+publish(struct client *c, struct mapping *m, bool lasting)
+{
+	static const uint8_t unspecified[16];
+	struct tr_sockaddr outside = {0};
+	if (lasting && m->state == MAPPING_HELD && memcmp(m->saved->external.ip, unspecified, sizeof(unspecified)) != 0)
+		outside = (struct tr_sockaddr){m->saved->external, m->saved->external_port};
+	if (tr_addr_eq(&outside.addr, &m->told.addr) && outside.port == m->told.port)
+		return;
+	const struct tr_own_endpoint own = {.address = outside, .kind = TR_OWN_MAPPED};
+	c->host->own_endpoints_tell(c->instance, m->saved->port, &own, outside.addr.family != 0);
+	m->told = outside;
 }
 
 static void
 forget(struct client *c, unsigned i)
 {
+	publish(c, &c->mapping[i], false);
 	memset(c->mapping[i].saved, 0, sizeof(*c->mapping[i].saved));
 	c->mapping[i] = c->mapping[--c->n];
+	c->mapping[c->n] = (struct mapping){0};
 }
 
+/* While an exchange of UPnP goes on nothing else is asked. */
+static bool
+may_ask(const struct client *c)
+{
+	return c->known && (c->version != UPNP || c->upnp == NULL);
+}
+
+/* After every change. */
 static void
-set_timer(struct client *c)
+settle(struct client *c)
 {
 	uint64_t next = c->probe_due, at = now(c);
-	for (unsigned i = 0; c->known && i < c->n; i++)
+	for (unsigned i = 0; i < c->n; i++)
+		publish(c, &c->mapping[i], true);
+	for (unsigned i = 0; may_ask(c) && i < c->n; i++)
 		next = RTE_MIN(next, c->mapping[i].due);
+	if (c->upnp != NULL)
+		next = RTE_MIN(next, at + UPNP_LOOK_AGAIN);
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->mapping[i].state == MAPPING_HELD)
+			next = RTE_MIN(next, c->mapping[i].expires);
 	if (c->timer != NULL)
 		c->host->watch_close(c->timer);
 	c->timer = c->host->watch_timer(c->instance, next > at ? (next - at) / MS + 1 : 1, 0, on_timer, c);
-}
-
-static void
-on_timer(void *arg)
-{
-	struct client *c = arg;
-	pthread_mutex_lock(&c->lock);
-	const uint64_t at = now(c);
-	if (at >= c->probe_due)
-		probe(c);
-	for (unsigned i = 0; i < c->n;) {
-		struct mapping *m = &c->mapping[i];
-		if (m->state == MAPPING_HELD && at >= m->expires) {
-			m->state = MAPPING_ASKED;
-			c->host->log(c->instance, TR_LOG_WARNING, "port %u: the mapping has run out, and the router did not renew it",
-				m->saved->port);
-		}
-		const bool given_up = m->state == MAPPING_RELEASED && (m->tries >= RELEASE_TRIES || !c->known);
-		if (given_up || m->saved->port == 0) { /* 0: another instance has given it up */
-			forget(c, i);
-			continue;
-		}
-		if (c->known && at >= m->due)
-			ask(c, m);
-		i++;
-	}
-	set_timer(c);
-	pthread_mutex_unlock(&c->lock);
 }
 
 /* ---- Answers ---- */
@@ -174,7 +195,7 @@ static void
 meet(struct client *c, const struct portmap_answer *a, const struct tr_endpoint *from)
 {
 	if (!c->known || c->version != a->version) {
-		c->host->log(c->instance, TR_LOG_INFO, "the router speaks %s", a->version == PCP ? "PCP" : "NAT-PMP");
+		c->host->log(c->instance, TR_LOG_INFO, "the router speaks %s", protocol(a->version));
 		ask_all(c);
 	}
 	c->known = true;
@@ -265,7 +286,7 @@ take(struct client *c, struct tr_node *node, const struct portmap_answer *a, con
 		verdict = take_mapping(c, a);
 	else if (a->kind == PORTMAP_ADDRESS)
 		take_address(c, a);
-	set_timer(c);
+	settle(c);
 	return verdict;
 }
 
@@ -284,6 +305,143 @@ client_answer(struct client *c, struct tr_node *node, struct rte_mbuf *m)
 		drop = portmap_parse(&a, msg, len) ? take(c, node, &a, from) : DROP_MALFORMED;
 	pthread_mutex_unlock(&c->lock);
 	return TR_DROP(drop);
+}
+
+/* ---- UPnP ---- */
+
+static struct mapping *
+mapping_of(struct client *c, uint16_t port)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->mapping[i].saved->port == port)
+			return &c->mapping[i];
+	return NULL;
+}
+
+/* Our address on the wire, if somebody has told the core: the kernel's may be another one. */
+static struct tr_addr
+own_address(const struct client *c)
+{
+	struct tr_own_endpoint own[TR_OWN_ENDPOINTS];
+	for (unsigned i = 0; i < c->n; i++) {
+		const uint16_t n = c->host->own_endpoints(c->instance, c->mapping[i].saved->port, own, TR_OWN_ENDPOINTS);
+		for (uint16_t k = 0; k < n; k++)
+			if (own[k].kind == TR_OWN_LOCAL && own[k].address.addr.family == 4)
+				return own[k].address.addr;
+	}
+	return (struct tr_addr){0};
+}
+
+static void
+begin_upnp(struct client *c)
+{
+	struct upnp_exchange e = {.router = c->settings.router, .client = own_address(c)};
+	struct tr_node *node = c->host->service_node(c->instance);
+	if (c->upnp != NULL)
+		return;
+	memcpy(e.location, c->location, sizeof(e.location));
+	for (unsigned i = 0; i < c->n; i++) {
+		struct mapping *m = &c->mapping[i];
+		const bool held = m->state == MAPPING_HELD && !m->asked;
+		if (m->state == MAPPING_REFUSED && !m->asked)
+			continue;
+		m->asked = false;
+		e.port[e.n++] = (struct upnp_port){.port = m->saved->port, .external_port = m->saved->external_port,
+			.lifetime = c->settings.lifetime,
+			.wish = m->state == MAPPING_RELEASED ? UPNP_GIVE_UP : held ? UPNP_LOOK : UPNP_MAP};
+	}
+	c->upnp = upnp_begin(&e);
+	if (node != NULL)
+		node->count[REQUESTS]++;
+}
+
+static void
+take_upnp(struct client *c, struct tr_node *node, const struct upnp_port *p)
+{
+	struct mapping *m = mapping_of(c, p->port);
+	const struct portmap_answer a = {.version = UPNP, .result = (uint16_t)RTE_MAX(p->result, 0),
+		.lifetime = p->result ? 0 : p->lifetime, .external_port = p->external_port};
+	if (m == NULL || (m->state == MAPPING_RELEASED) != (p->wish == UPNP_GIVE_UP))
+		return; /* the options have changed meanwhile */
+	if (p->lost) {
+		node->count[STATE_LOST]++;
+		c->host->log(c->instance, TR_LOG_WARNING, "port %u: the router has lost its mapping", p->port);
+	}
+	if (p->result < 0)
+		return; /* no answer: once more */
+	node->count[REFUSALS] += p->result != 0;
+	if (m->state == MAPPING_RELEASED)
+		forget(c, (unsigned)(m - c->mapping));
+	else if (p->result != 0)
+		refused(c, m, &a);
+	else if (p->wish == UPNP_MAP || p->lost)
+		granted(c, m, &a);
+	else
+		m->saved->external = c->external;
+}
+
+/* What the last exchange came to, if it is done. */
+static void
+end_upnp(struct client *c)
+{
+	struct upnp_exchange *e = c->upnp;
+	struct tr_node *node = c->host->service_node(c->instance);
+	if (e == NULL || node == NULL || !atomic_load(&e->done))
+		return;
+	c->upnp = NULL;
+	c->upnp_status = e->status;
+	if (!c->known || c->version == UPNP) {
+		memcpy(c->location, e->location, sizeof(c->location));
+		if (e->status == UPNP_OK) {
+			if (!c->known)
+				c->host->log(c->instance, TR_LOG_INFO, "the router speaks %s", protocol(UPNP));
+			node->count[ANSWERS]++;
+			c->known = true;
+			c->version = UPNP;
+			c->external = e->external;
+			c->probes = 0;
+			c->probe_due = now(c) + CHECK;
+			for (unsigned i = 0; i < e->n; i++)
+				take_upnp(c, node, &e->port[i]);
+		}
+	}
+	upnp_end(e);
+}
+
+/* ---- Time ---- */
+
+static void
+on_timer(void *arg)
+{
+	struct client *c = arg;
+	pthread_mutex_lock(&c->lock);
+	const uint64_t at = now(c);
+	bool due = false;
+	end_upnp(c);
+	if (at >= c->probe_due)
+		probe(c);
+	for (unsigned i = 0; i < c->n;) {
+		struct mapping *m = &c->mapping[i];
+		if (m->state == MAPPING_HELD && at >= m->expires) {
+			m->state = MAPPING_ASKED;
+			c->host->log(c->instance, TR_LOG_WARNING, "port %u: the mapping has run out, and the router did not renew it",
+				m->saved->port);
+		}
+		const bool given_up = m->state == MAPPING_RELEASED && (m->tries >= RELEASE_TRIES || !c->known);
+		if (given_up || m->saved->port == 0) { /* 0: another instance has given it up */
+			forget(c, i);
+			continue;
+		}
+		if (may_ask(c) && at >= m->due) {
+			ask(c, m);
+			due = true;
+		}
+		i++;
+	}
+	if (due && c->version == UPNP)
+		begin_upnp(c);
+	settle(c);
+	pthread_mutex_unlock(&c->lock);
 }
 
 /* ---- What is asked for ---- */
@@ -314,15 +472,6 @@ wanted(const struct settings *s, uint16_t port)
 	return false;
 }
 
-static struct mapping *
-mapping_of(struct client *c, uint16_t port)
-{
-	for (unsigned i = 0; i < c->n; i++)
-		if (c->mapping[i].saved->port == port)
-			return &c->mapping[i];
-	return NULL;
-}
-
 /* A port that the block of state has no room for waits until others are given up; the options allow no more than fit. */
 static void
 want(struct client *c, uint16_t port)
@@ -336,7 +485,7 @@ want(struct client *c, uint16_t port)
 	if (m->state == MAPPING_HELD)
 		m->due = RTE_MIN(m->due, now(c)); /* the lifetime may have changed */
 	else
-		*m = (struct mapping){.saved = saved};
+		*m = (struct mapping){.saved = saved, .told = m->told};
 }
 
 void
@@ -351,12 +500,14 @@ client_settings(struct client *c, const struct settings *s)
 		struct mapping *m = mapping_of(c, port);
 		if (m == NULL && c->n < PORTS_MAX)
 			m = &c->mapping[c->n++];
-		if (m != NULL)
-			*m = (struct mapping){.saved = &c->saved[i], .state = MAPPING_RELEASED};
+		if (m == NULL)
+			continue;
+		publish(c, m, false);
+		*m = (struct mapping){.saved = &c->saved[i], .state = MAPPING_RELEASED};
 	}
 	for (uint32_t i = 0; i < s->n_ports; i++)
 		want(c, s->port[i]);
-	set_timer(c);
+	settle(c);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -368,11 +519,25 @@ client_init(struct client *c, struct tr_instance *instance, const struct tr_host
 }
 
 void
+client_probe(struct client *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->probe_due = 0;
+	settle(c);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void
 client_fini(struct client *c)
 {
+	for (unsigned i = 0; i < c->n; i++)
+		publish(c, &c->mapping[i], false);
 	if (c->timer != NULL)
 		c->host->watch_close(c->timer);
 	c->timer = NULL;
+	if (c->upnp != NULL)
+		upnp_end(c->upnp);
+	c->upnp = NULL;
 }
 
 /* ---- What the operator sees ---- */
@@ -388,10 +553,12 @@ is_private(const struct tr_addr *a)
 static const char *
 why_not(const struct client *c, const struct mapping *m, char *text, size_t size)
 {
+	if (!c->known && c->upnp_status == UPNP_NO_WAY)
+		return "the router does not answer on port 5351 (PCP, NAT-PMP), and the kernel has no way to it (UPnP)";
 	if (!c->known)
-		return "the router does not answer on port 5351: it speaks neither PCP nor NAT-PMP, or they are turned off";
+		return "the router does not answer on port 5351: it speaks neither PCP nor NAT-PMP nor UPnP, or they are turned off";
 	if (m->state == MAPPING_REFUSED) {
-		snprintf(text, size, "the router refuses it (%s result %u)", c->version == PCP ? "PCP" : "NAT-PMP", m->result);
+		snprintf(text, size, "the router refuses it (%s result %u)", protocol(c->version), m->result);
 		return text;
 	}
 	if (m->state == MAPPING_HELD && is_private(&m->saved->external))
@@ -424,7 +591,7 @@ client_show(struct client *c, struct tr_show *out)
 {
 	pthread_mutex_lock(&c->lock);
 	out->addr(out, "router", &c->settings.router);
-	out->text(out, "protocol", !c->known ? "unknown" : c->version == PCP ? "PCP" : "NAT-PMP");
+	out->text(out, "protocol", c->known ? protocol(c->version) : "unknown");
 	out->list(out, "mappings");
 	for (unsigned i = 0; i < c->n; i++)
 		show_mapping(c, &c->mapping[i], out);

@@ -6,12 +6,13 @@
 #pragma once
 
 #include "message.h"
+#include "upnp.h"
 
 #include <pthread.h>
 #include <tailrace/host.h>
 #include <tailrace/show.h>
 
-#define PORTS_MAX 16
+#define PORTS_MAX UPNP_PORTS
 
 enum { DROP_FOREIGN, DROP_MALFORMED, DROP_UNEXPECTED, DROP_CONSUMED };
 enum { REQUESTS, ANSWERS, REFUSALS, STATE_LOST, NO_PACKET };
@@ -40,8 +41,10 @@ struct mapping {
 	enum mapping_state state;
 	uint16_t result; /* of a refusal */
 	unsigned tries;  /* since the last answer */
+	bool asked;      /* in the next exchange of UPnP */
 	uint64_t due;    /* ns: the next request */
 	uint64_t expires; /* MAPPING_HELD */
+	struct tr_sockaddr told; /* to the core: what the port is called outside; family 0: nothing */
 };
 
 struct client {
@@ -54,11 +57,15 @@ struct client {
 	bool known; /* the router has answered: */
 	enum portmap_version version;
 	struct tr_addr local;    /* our address as it sees it */
-	struct tr_addr external; /* NAT-PMP: its own */
+	struct tr_addr external; /* NAT-PMP, UPnP: its own */
 	uint32_t epoch;
 	uint64_t epoch_at;
 	unsigned probes; /* since the last answer */
 	uint64_t probe_due;
+
+	struct upnp_exchange *upnp; /* one that goes on; NULL: none */
+	enum upnp_status upnp_status; /* of the last */
+	char location[UPNP_URL];
 
 	unsigned n;
 	struct mapping mapping[PORTS_MAX];
@@ -69,5 +76,6 @@ struct client {
 void client_init(struct client *c, struct tr_instance *instance, const struct tr_host *host, struct saved *saved);
 void client_settings(struct client *c, const struct settings *s); /* begins, goes on, gives up what is no longer asked for */
 uint16_t client_answer(struct client *c, struct tr_node *node, struct rte_mbuf *m); /* a verdict */
+void client_probe(struct client *c); /* looks at the router now */
 void client_fini(struct client *c);
 void client_show(struct client *c, struct tr_show *out); /* [C] */

@@ -12,7 +12,7 @@
 #define PORTMAP_REQUEST_MAX 60
 #define PCP_NONCE 12
 
-enum portmap_version { NAT_PMP = 0, PCP = 2 };
+enum portmap_version { NAT_PMP = 0, PCP = 2, UPNP = -1 /* none of these: upnp.h */ };
 
 /* Result codes that decide something; others are shown as numbers. */
 enum {

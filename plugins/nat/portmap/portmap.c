@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Port mapping: asks the router in front of this box to send UDP ports through to it (PCP, NAT-PMP). All of it runs on the
- * service loop; the requests leave, and the answers come, as packets of the box, because a router maps the address that
- * asks.
+ * Port mapping: asks the router in front of this box to send UDP ports through to it (PCP, NAT-PMP, UPnP). All of it runs on
+ * the service loop; the requests leave, and the answers come, as packets of the box, because a router maps the address that
+ * asks. Only UPnP, which is HTTP, goes by the kernel's sockets, on a thread of its own (upnp.h).
  */
 #include "client.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <tailrace/reader.h>
@@ -144,6 +145,33 @@ portmap_show(void *self, struct tr_show *out)
 	client_show(&((struct portmap *)self)->client, out);
 }
 
+/* Service loop. */
+static void
+probe(void *self, void *unused)
+{
+	(void)unused;
+	client_probe(&((struct portmap *)self)->client);
+}
+
+static int
+run_netcheck(void *self, int argc, char *const *argv, struct tr_show *out)
+{
+	struct portmap *p = self;
+	if (argc == 1 && strcmp(argv[0], "start") == 0)
+		return p->host->post(p->instance, TR_THREAD_SERVICE, probe, NULL);
+	if (argc != 0) {
+		out->error(out, "expected: netcheck [start]");
+		return -EINVAL;
+	}
+	client_show(&p->client, out);
+	return 0;
+}
+
+static const struct tr_command portmap_commands[] = {
+	{.name = "netcheck", .args = "[start]", .doc = "What the router maps; `start` looks anew.", .run = run_netcheck},
+	{0},
+};
+
 static const struct tr_option portmap_options[] = {
 	{.key = "router", .type = TR_OPT_ADDR, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED,
 		.offset = offsetof(struct options, router), .doc = "The router that maps: an interface's gateway."},
@@ -187,13 +215,14 @@ static const struct tr_counter portmap_counters[] = {
 
 static const struct tr_class portmap_class = {
 	.name = "portmap",
-	.summary = "Has a router in front of this box send UDP ports through to it: PCP and NAT-PMP",
+	.summary = "Has a router in front of this box send UDP ports through to it: PCP, NAT-PMP, UPnP",
 	.options = portmap_options,
 	.options_size = sizeof(struct options),
 	.in = portmap_in,
 	.out = portmap_out,
 	.drops = portmap_drops,
 	.counters = portmap_counters,
+	.commands = portmap_commands,
 	.create = portmap_create,
 	.start = portmap_start,
 	.reconfigure = portmap_reconfigure,
@@ -205,4 +234,4 @@ static const struct tr_class portmap_class = {
 
 static const struct tr_class *const classes[] = {&portmap_class, NULL};
 
-TR_PLUGIN(.name = "portmap", .version = TR_VERSION, .summary = "Port mapping client (RFC 6886, RFC 6887)", .classes = classes);
+TR_PLUGIN(.name = "portmap", .version = TR_VERSION, .summary = "Port mapping client (PCP, NAT-PMP, UPnP-IGD)", .classes = classes);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "message.h"
+#include "upnp.h"
 
 #include <rte_ip.h>
 #include <rte_udp.h>
@@ -35,7 +36,45 @@ static struct {
 	unsigned maps, releases, others;
 	uint8_t nonce[12];
 	uint16_t wished;
+	/* by UPnP */
+	bool upnp, upnp_slow, no_way, forgotten;
+	int upnp_result;
+	unsigned exchanges;
+	struct upnp_exchange *last;
 } router;
+
+/* In place of the one that speaks to a router: done at once, or when it is told. */
+struct upnp_exchange *
+upnp_begin(const struct upnp_exchange *like)
+{
+	struct upnp_exchange *e = malloc(sizeof(*e));
+	assert_non_null(e);
+	memcpy(e, like, sizeof(*e));
+	router.exchanges++;
+	router.last = e;
+	e->status = router.no_way ? UPNP_NO_WAY : router.upnp ? UPNP_OK : UPNP_NOBODY;
+	e->external = (struct tr_addr){.family = 4, .ip = {203, 0, 113, 9}};
+	for (unsigned i = 0; i < e->n; i++) {
+		struct upnp_port *p = &e->port[i];
+		p->lost = p->wish == UPNP_LOOK && router.forgotten;
+		router.maps += router.upnp && (p->wish == UPNP_MAP || p->lost);
+		router.releases += router.upnp && p->wish == UPNP_GIVE_UP;
+		router.wished = p->external_port;
+		p->result = router.upnp_result;
+		p->external_port = router.external_port;
+		p->lifetime = router.granted;
+	}
+	router.forgotten = false;
+	atomic_store(&e->done, !router.upnp_slow);
+	return e;
+}
+
+void
+upnp_end(struct upnp_exchange *e)
+{
+	free(e);
+	router.last = NULL;
+}
 
 static void
 from_router(struct fh *h, const uint8_t source[4], uint16_t port, const void *payload, size_t len)
@@ -213,6 +252,83 @@ nobody(void **state)
 	fh_free(h);
 }
 
+/* A router that speaks neither: UPnP, when both have been asked in vain; renewed, looked after, given up. */
+static void
+upnp(void **state)
+{
+	(void)state;
+	struct fh *h = start(PCP);
+	router.silent = router.upnp = true;
+	run(h, SECOND);
+	assert_int_equal(router.exchanges, 0);
+	run(h, 5 * SECOND);
+	assert_int_equal(router.maps, 1);
+	SHOWS(h, "\"UPnP\"");
+	SHOWS(h, "\"held\"");
+	SHOWS(h, "203.0.113.9");
+	SHOWS(h, "40001");
+	run(h, HOUR);
+	assert_int_equal(router.maps, 2);
+	assert_int_equal(router.wished, 40001);
+	assert_true(router.exchanges >= 55 && router.exchanges <= 65);
+	router.forgotten = true;
+	run(h, 65 * SECOND);
+	assert_int_equal(router.maps, 3);
+	assert_int_equal(fh_counter(h, "state_lost"), 1);
+	assert_int_equal(fh_reconfigure(h, "{router: 192.168.1.1, ports: [3478]}"), 0);
+	run(h, 2 * SECOND);
+	assert_int_equal(router.releases, 1);
+	SHOWS(h, "3478");
+	router.upnp = false; /* gone: what was granted lasts, then is no longer said to be there */
+	run(h, HOUR);
+	SHOWS(h, "\"held\"");
+	run(h, 2 * HOUR);
+	SHOWS(h, "\"asked\"");
+	fh_free(h);
+}
+
+/* An exchange that hangs holds up nothing, and its end finds an instance that has moved on. */
+static void
+upnp_hangs(void **state)
+{
+	(void)state;
+	struct fh *h = start(PCP);
+	router.silent = router.upnp = router.upnp_slow = true;
+	run(h, 10 * SECOND);
+	assert_int_equal(router.exchanges, 1);
+	router.silent = false; /* PCP after all */
+	run(h, 30 * SECOND);
+	SHOWS(h, "\"PCP\"");
+	atomic_store(&router.last->done, true);
+	run(h, SECOND);
+	assert_null(router.last);
+	SHOWS(h, "\"PCP\"");
+	fh_free(h);
+}
+
+static void
+upnp_refuses(void **state)
+{
+	(void)state;
+	struct fh *h = start(PCP);
+	router.silent = router.upnp = true;
+	router.upnp_result = 718;
+	run(h, 10 * SECOND);
+	SHOWS(h, "refuses it (UPnP result 718)");
+	assert_int_equal(router.maps, 1);
+	router.upnp_result = -3; /* no answer: once more, ever less often */
+	run(h, 40 * SECOND);
+	router.upnp_result = 0;
+	run(h, 70 * SECOND);
+	SHOWS(h, "\"held\"");
+	fh_free(h);
+	h = start(PCP);
+	router.silent = router.no_way = true;
+	run(h, 10 * SECOND);
+	SHOWS(h, "the kernel has no way to it (UPnP)");
+	fh_free(h);
+}
+
 static void
 refusal(void **state)
 {
@@ -334,6 +450,9 @@ main(void)
 		cmocka_unit_test(pcp),
 		cmocka_unit_test(nat_pmp),
 		cmocka_unit_test(nobody),
+		cmocka_unit_test(upnp),
+		cmocka_unit_test(upnp_hangs),
+		cmocka_unit_test(upnp_refuses),
 		cmocka_unit_test(refusal),
 		cmocka_unit_test(restart),
 		cmocka_unit_test(gone),

@@ -351,6 +351,8 @@ void
 client_settings(struct client *c, const struct client_settings *s)
 {
 	pthread_mutex_lock(&c->lock);
+	if (c->settings.listen != s->listen)
+		c->host->own_endpoints_tell(c->instance, c->settings.listen, NULL, 0);
 	c->settings = *s;
 	c->n = 0;
 	for (uint32_t i = 0; i < s->n; i++)
@@ -412,6 +414,7 @@ client_show(struct client *c, struct tr_show *out)
 {
 	static const char *const hairpin[] = {"unknown", "no", "yes"};
 	pthread_mutex_lock(&c->lock);
+	out->uint(out, "port", c->settings.listen);
 	out->text(out, "mapping", mapping_name(c->mapping));
 	out->text(out, "hairpin", hairpin[c->hairpin]);
 	show_sockaddr(out, "ipv4", &c->mapped4);

@@ -152,7 +152,22 @@ run_probe(void *self, int argc, char *const *argv, struct tr_show *out)
 	return 0;
 }
 
+static int
+run_netcheck(void *self, int argc, char *const *argv, struct tr_show *out)
+{
+	struct stun_client *s = self;
+	if (argc == 1 && strcmp(argv[0], "start") == 0)
+		return s->host->post(s->instance, TR_THREAD_SERVICE, probe, NULL);
+	if (argc != 0) {
+		out->error(out, "expected: netcheck [start]");
+		return -EINVAL;
+	}
+	client_show(&s->client, out);
+	return 0;
+}
+
 static const struct tr_command client_commands[] = {
+	{"netcheck", "[start]", "What `show` says; `start` asks all servers now.", run_netcheck},
 	{"probe", "", "Asks all servers now: after a change of the network.", run_probe},
 	{0},
 };
