@@ -8,25 +8,6 @@
 
 #define UDP_HEADER 8
 
-static uint16_t
-be16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-uint32_t
-inner_length(const uint8_t *p, uint32_t len)
-{
-	uint32_t total = 0, least = 20;
-	if (len >= 20 && p[0] >> 4 == 4) {
-		total = be16(p + 2);
-	} else if (len >= 40 && p[0] >> 4 == 6) {
-		least = 40;
-		total = 40u + be16(p + 4);
-	}
-	return total >= least && total <= len ? total : 0;
-}
-
 /* Strips everything before the WireGuard message. Its type, or 0. */
 static enum message_type
 unwrap(struct rte_mbuf *m)
@@ -100,7 +81,6 @@ struct opened {
 	struct traffic *traffic;
 	uint32_t receiver;
 	uint8_t slot;
-	bool authentic;
 };
 
 /* RFC 6040: what ECN leaves the tunnel, by outer and inner. BAD: the mark can't be passed on. */
@@ -152,12 +132,11 @@ data_received(struct tr_node *node, uint32_t id, struct traffic *t)
 static inline bool
 same_endpoint(const struct tr_endpoint *a, const struct tr_endpoint *b)
 {
-	uint64_t x[sizeof(*a) / 8], y[sizeof(*a) / 8], differ = 0;
+	uint64_t x[5], y[5];
+	_Static_assert(sizeof(x) == sizeof(*a), "all of it is compared");
 	memcpy(x, a, sizeof(x));
 	memcpy(y, b, sizeof(y));
-	for (unsigned i = 0; i < sizeof(x) / sizeof(x[0]); i++)
-		differ |= x[i] ^ y[i];
-	return differ == 0;
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4])) == 0;
 }
 
 /* The first packet under a new session that we answered for: it is confirmed. */
@@ -217,48 +196,60 @@ accept(struct tr_node *node, struct rte_mbuf *m, const struct opened *o, const s
 	return TR_HELD;
 }
 
-/* Finds the session of each packet. Returns how many have one. */
+/* Finds the session of each packet, and its peer. Returns how many have one. */
 static inline uint16_t
-find_pairs(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate, uint16_t *at, struct opened *o)
+find_pairs(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate, uint16_t *at, struct opened *o,
+	uint32_t *peer)
 {
 	const struct wg *wg = node->self;
+	struct traffic *traffic[TR_BURST];
 	uint16_t found = 0;
 
-	for (uint16_t i = 0; i < n; i++)
-		rte_prefetch0(&hot_of(wg, tr_meta(pkts[i])->peer)->t);
+	for (uint16_t i = 0; i < n; i++) {
+		traffic[i] = &hot_of(wg, tr_meta(pkts[i])->peer)->t;
+		rte_prefetch0(traffic[i]);
+	}
 	for (uint16_t i = 0; i < n; i++) {
 		uint32_t id = tr_meta(pkts[i])->peer;
 		const struct message_data *h = rte_pktmbuf_mtod(pkts[i], const struct message_data *);
-		struct traffic *t = &hot_of(wg, id)->t;
+		struct traffic *t = traffic[i];
 		unsigned slot = pair_slot(t, h->receiver);
 		gate[i] = TR_DROP(DROP_UNKNOWN_INDEX);
 		if (slot == SLOT_NONE)
 			continue;
 		struct pair *pair = pair_of(wg, id, slot);
 		rte_prefetch0(pair);
-		o[found] = (struct opened){pair, t, h->receiver, (uint8_t)slot, false};
+		o[found] = (struct opened){pair, t, h->receiver, (uint8_t)slot};
+		peer[found] = id;
 		at[found++] = i;
 	}
 	return found;
 }
 
-/* Fills in the AEADs of sessions that have not expired. Returns how many, those of `o` and `at` at the front. */
+/* Fills in the AEADs of sessions that have not expired. Returns how many, those of the other arrays at the front. */
 static inline uint16_t
 prepare(struct tr_node *node, struct rte_mbuf **pkts, uint16_t found, uint16_t *gate, uint16_t *at, struct opened *o,
-	struct tr_aead *aead)
+	uint32_t *peer, struct rte_mbuf **ready, struct tr_aead *aead)
 {
+	const uint64_t now = *node->now;
 	uint16_t usable = 0;
 
 	for (uint16_t k = 0; k < found; k++) {
 		struct rte_mbuf *m = pkts[at[k]];
 		struct message_data *h = rte_pktmbuf_mtod(m, struct message_data *);
-		gate[at[k]] = TR_DROP(DROP_EXPIRED);
-		if (*node->now >= o[k].pair->reject_at || h->counter >= REJECT_AFTER_MESSAGES)
+		if (unlikely(now >= o[k].pair->reject_at || h->counter >= REJECT_AFTER_MESSAGES)) {
+			gate[at[k]] = TR_DROP(DROP_EXPIRED);
 			continue;
+		}
 		aead[usable] = (struct tr_aead){.key = o[k].pair->key, .counter = h->counter, .data = h->data,
 			.len = m->data_len - (uint32_t)MESSAGE_DATA_MIN};
-		o[usable] = o[k];
-		at[usable++] = at[k];
+		ready[usable] = m;
+		if (unlikely(usable != k)) {
+			o[usable] = o[k];
+			at[usable] = at[k];
+			peer[usable] = peer[k];
+		}
+		usable++;
 	}
 	return usable;
 }
@@ -279,31 +270,23 @@ check_sources(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, const ui
 	}
 }
 
-/* NULL: they are only fetched. */
-static inline void
-paths(struct tr_node *node, struct rte_mbuf **pkts, const uint16_t *at, uint16_t n, struct tr_endpoint *known)
-{
-	uint32_t peer[TR_BURST];
-	for (uint16_t k = 0; k < n; k++)
-		peer[k] = tr_meta(pkts[at[k]])->peer;
-	node->host->paths(node, peer, n, known);
-}
-
-/* Of n packets with a session, `o`, those that are authentic. */
+/* Of n packets with a session, `o`, those that are authentic: so says `aead`, or if it is NULL, their flags. */
 static inline void
 accept_burst(struct tr_node *node, struct rte_mbuf **pkts, uint16_t *gate, const uint16_t *at, const struct opened *o,
-	uint16_t n)
+	const uint32_t *peer, const struct tr_aead *aead, uint16_t n)
 {
 	struct tr_endpoint known[TR_BURST]; /* in use when the burst began */
 	struct rte_mbuf *inner[TR_BURST];
 	uint16_t inner_at[TR_BURST], n_inner = 0;
 	bool moved = false;
 
-	paths(node, pkts, at, n, known);
+	node->host->paths(node, peer, n, known);
 	for (uint16_t k = 0; k < n; k++) {
 		struct rte_mbuf *m = pkts[at[k]];
-		gate[at[k]] = o[k].authentic ? accept(node, m, &o[k], &known[k], &moved) : TR_DROP(DROP_FORGED);
-		if (gate[at[k]] == TR_HELD) {
+		const bool authentic = aead ? aead[k].ok : (tr_meta(m)->flags & TR_META_AUTHENTIC) != 0;
+		const uint16_t verdict = authentic ? accept(node, m, &o[k], &known[k], &moved) : TR_DROP(DROP_FORGED);
+		gate[at[k]] = verdict;
+		if (verdict == TR_HELD) {
 			inner_at[n_inner] = at[k];
 			inner[n_inner++] = m;
 		}
@@ -316,25 +299,22 @@ open_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t 
 {
 	struct opened o[TR_BURST];
 	struct tr_aead aead[TR_BURST];
-	struct rte_mbuf *m[TR_BURST];
+	struct rte_mbuf *ready[TR_BURST];
+	uint32_t peer[TR_BURST];
 	uint16_t at[TR_BURST];
 
-	uint16_t found = find_pairs(node, pkts, n, gate, at, o);
-	found = prepare(node, pkts, found, gate, at, o, aead);
+	uint16_t found = find_pairs(node, pkts, n, gate, at, o, peer);
+	found = prepare(node, pkts, found, gate, at, o, peer, ready, aead);
 	if (!found)
 		return;
-	for (uint16_t k = 0; k < found; k++)
-		m[k] = pkts[at[k]];
-	uint16_t verdict = node->host->spread(node, true, OUT_OPENED, m, aead, found);
+	uint16_t verdict = node->host->spread(node, true, OUT_OPENED, ready, aead, found);
 	for (uint16_t k = 0; verdict != TR_SPREAD_HERE && k < found; k++)
 		gate[at[k]] = verdict;
 	if (verdict != TR_SPREAD_HERE)
 		return;
-	paths(node, pkts, at, found, NULL); /* while the AEAD works */
+	node->host->paths(node, peer, found, NULL); /* fetched while the AEAD works */
 	node->host->aead_open(node, aead, found);
-	for (uint16_t k = 0; k < found; k++)
-		o[k].authentic = aead[k].ok;
-	accept_burst(node, pkts, gate, at, o, found);
+	accept_burst(node, pkts, gate, at, o, peer, aead, found);
 }
 
 /* The session may have ended meanwhile. */
@@ -342,12 +322,10 @@ void
 opened_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
 	struct opened o[TR_BURST];
+	uint32_t peer[TR_BURST];
 	uint16_t at[TR_BURST];
 
-	uint16_t found = find_pairs(node, pkts, n, gate, at, o);
-	if (!found)
-		return;
-	for (uint16_t k = 0; k < found; k++)
-		o[k].authentic = tr_meta(pkts[at[k]])->flags & TR_META_AUTHENTIC;
-	accept_burst(node, pkts, gate, at, o, found);
+	uint16_t found = find_pairs(node, pkts, n, gate, at, o, peer);
+	if (found)
+		accept_burst(node, pkts, gate, at, o, peer, NULL, found);
 }

@@ -118,11 +118,11 @@ account(struct tr_node *node, uint32_t id, struct hot *h, uint32_t bytes, bool d
 }
 
 /* Prepares a packet for sealing. The verdict; OUT_CIPHER: *aead is filled in. */
-static inline uint16_t
-prepare(struct tr_node *node, struct rte_mbuf *m, uint32_t id, const struct tr_endpoint *to, uint32_t mtu, struct tr_aead *aead)
+static inline __attribute__((always_inline)) uint16_t
+prepare(struct tr_node *node, struct rte_mbuf *m, uint32_t id, struct hot *h, const struct tr_endpoint *to, uint32_t mtu,
+	struct tr_aead *aead)
 {
 	const struct wg *wg = node->self;
-	struct hot *h = hot_of(wg, id);
 	const bool data = m->data_len > 0;
 
 	if (unlikely(!to->family)) {
@@ -156,6 +156,7 @@ seal_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t 
 	const struct wg *wg = node->self;
 	const uint32_t mtu = __atomic_load_n(&wg->mtu, __ATOMIC_RELAXED);
 	uint32_t peer[TR_BURST];
+	struct hot *hot[TR_BURST];
 	struct tr_endpoint to[TR_BURST];
 	struct tr_aead aead[TR_BURST];
 	struct rte_mbuf *ready[TR_BURST];
@@ -165,12 +166,13 @@ seal_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t 
 		return;
 	for (uint16_t i = 0; i < n; i++) {
 		peer[i] = tr_meta(pkts[i])->peer;
-		rte_prefetch0(&hot_of(wg, peer[i])->send);
-		rte_prefetch0(&hot_of(wg, peer[i])->t);
+		hot[i] = hot_of(wg, peer[i]);
+		rte_prefetch0(&hot[i]->send);
+		rte_prefetch0(&hot[i]->t);
 	}
 	node->host->paths(node, peer, n, to);
 	for (uint16_t i = 0; i < n; i++) {
-		gate[i] = prepare(node, pkts[i], peer[i], &to[i], mtu, &aead[made]);
+		gate[i] = prepare(node, pkts[i], peer[i], hot[i], &to[i], mtu, &aead[made]);
 		ready[made] = pkts[i];
 		made = (uint16_t)(made + (gate[i] == OUT_CIPHER));
 	}
@@ -208,7 +210,8 @@ seal_and_emit(struct tr_node *node, uint32_t id, struct rte_mbuf **pkts, uint16_
 
 	node->host->paths(node, &id, 1, &to);
 	for (uint16_t i = 0; i < n; i++) {
-		uint16_t verdict = prepare(node, pkts[i], id, &to, __atomic_load_n(&wg->mtu, __ATOMIC_RELAXED), &aead[n_ready]);
+		uint16_t verdict = prepare(node, pkts[i], id, hot_of(wg, id), &to, __atomic_load_n(&wg->mtu, __ATOMIC_RELAXED),
+			&aead[n_ready]);
 		if (verdict == OUT_CIPHER)
 			ready[n_ready++] = pkts[i];
 		else if (verdict != TR_HELD)

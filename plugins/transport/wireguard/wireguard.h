@@ -130,6 +130,28 @@ set_source_port(const struct wg *wg, struct tr_endpoint *e)
 		e->local_port = __atomic_load_n(&wg->listen, __ATOMIC_RELAXED);
 }
 
+static inline uint16_t
+be16(const uint8_t *p)
+{
+	uint16_t v;
+	memcpy(&v, p, sizeof(v));
+	return __builtin_bswap16(v);
+}
+
+/* Length of the IP packet at the start of `len` bytes; 0: there is none. */
+static inline uint32_t
+inner_length(const uint8_t *p, uint32_t len)
+{
+	uint32_t total = 0, least = 20;
+	if (len >= 20 && p[0] >> 4 == 4) {
+		total = be16(p + 2);
+	} else if (len >= 40 && p[0] >> 4 == 6) {
+		least = 40;
+		total = 40u + be16(p + 4);
+	}
+	return total >= least && total <= len ? total : 0;
+}
+
 /* Counts what control reads while it changes. */
 static inline void
 add_bytes(uint64_t *counter, uint64_t n)
@@ -190,8 +212,6 @@ void send_prepare(struct tr_node *node, struct rte_mbuf *m);
 
 /* ---- receive.c ---- */
 tr_process cipher_process, relay_process, open_process, opened_process;
-/* Length of the IP packet at the start of `len` bytes; 0: there is none. */
-uint32_t inner_length(const uint8_t *p, uint32_t len);
 
 /* ---- uapi.c: control thread ---- */
 struct uapi *uapi_new(struct wg *wg); /* NULL after host->fail() */
