@@ -48,9 +48,9 @@ struct tr_node *instance_node(struct tr_instance *i, uint16_t worker);
 /* The effective option value of an instance, operator's layer included; 0 when it has none with this flag. */
 uint64_t plan_option_flag(const struct plan_instance *i, enum tr_option_flag flag);
 
-/* Worker, the peer's owner: a transport's packet to the peer leaves; by a direct path that is trusted, or otherwise. Whoever
- * probes the peer's paths is told (TR_PEER_WANTED). */
-void engine_sent(struct tr_node *node, uint32_t peer, bool trusted);
+/* Worker, the peers' owner: a transport's packets leave, each by the endpoint in its metadata. Whoever probes the paths of
+ * their peers is told (TR_PEER_WANTED). */
+void engine_sent(struct tr_node *node, struct rte_mbuf *const *pkts, uint16_t n);
 
 struct engine_config {
 	const struct appliance *appliance; /* poll mode, job and service threads, limits, directories */

@@ -157,14 +157,17 @@ append(struct graph_node *from, struct graph_node *to, struct rte_mbuf *const *p
 {
 	struct graph *g = from->graph;
 	if (unlikely(to->order <= g->at)) { /* never at rest */
+		struct rte_mbuf **frame = to->frame;
+		uint16_t n_frame = to->n_frame;
 		for (uint16_t i = 0; i < n; i++) {
-			if (unlikely(tr_meta(pkts[i])->passes++ >= TR_MAX_PASSES))
-				graph_drop(from, &pkts[i], 1, from->n_reasons + GRAPH_LOOP);
-			else if (unlikely(to->n_frame == GRAPH_FRAME))
-				graph_drop(from, &pkts[i], 1, from->n_reasons + GRAPH_FRAME_FULL);
+			struct rte_mbuf *m = pkts[i];
+			const bool loops = tr_meta(m)->passes++ >= TR_MAX_PASSES;
+			if (unlikely(loops || n_frame == GRAPH_FRAME))
+				graph_drop(from, &m, 1, from->n_reasons + (loops ? GRAPH_LOOP : GRAPH_FRAME_FULL));
 			else
-				to->frame[to->n_frame++] = pkts[i];
+				frame[n_frame++] = m;
 		}
+		to->n_frame = n_frame;
 	} else {
 		uint16_t room = (uint16_t)(GRAPH_FRAME - to->n_frame);
 		if (unlikely(n > room)) {

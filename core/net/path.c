@@ -33,8 +33,7 @@ struct path_worker {
 static inline uint64_t
 udp_header(const struct tr_endpoint *e, uint16_t len)
 {
-	return (uint64_t)rte_cpu_to_be_16(e->local_port) | (uint64_t)rte_cpu_to_be_16(e->remote_port) << 16 |
-	       (uint64_t)rte_cpu_to_be_16(len) << 32;
+	return (uint64_t)swap_16(e->local_port) | (uint64_t)swap_16(e->remote_port) << 16 | (uint64_t)swap_16(len) << 32;
 }
 
 /*
@@ -48,8 +47,8 @@ wrap4(struct path_worker *w, struct rte_mbuf *m, struct tr_meta *meta)
 	uint8_t *p = (uint8_t *)rte_pktmbuf_prepend(m, IPV4_LEN + UDP_LEN);
 	if (unlikely(p == NULL))
 		return TR_DROP(PATH_DROP_NO_HEADROOM);
-	const uint64_t first = 0x45u | (uint64_t)meta->tos << 8 | (uint64_t)rte_cpu_to_be_16(m->data_len) << 16 |
-			       (uint64_t)rte_cpu_to_be_16(w->id++) << 32;
+	const uint64_t first = 0x45u | (uint64_t)meta->tos << 8 | (uint64_t)swap_16(m->data_len) << 16 |
+			       (uint64_t)swap_16(w->id++) << 32;
 	const uint32_t ttl_protocol = 64 | IP_UDP << 8, local = get_32(e->local), remote = get_32(e->remote);
 	const uint16_t sum = csum_finish((uint32_t)first + (first >> 32) + ttl_protocol + (uint64_t)local + remote);
 	const uint64_t udp = udp_header(e, (uint16_t)(m->data_len - IPV4_LEN));
@@ -136,11 +135,9 @@ send_copy(struct tr_node *node, const struct rte_mbuf *m)
 static void
 path_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
+	engine_sent(node, pkts, n);
 	for (uint16_t i = 0; i < n; i++) {
-		const struct tr_meta *meta = tr_meta(pkts[i]);
-		if (meta->peer != TR_NO_PEER)
-			engine_sent(node, meta->peer, meta->endpoint.gate == PATH_UDP && !(meta->endpoint.flags & TR_ENDPOINT_TWICE));
-		if (unlikely(meta->endpoint.flags & TR_ENDPOINT_TWICE))
+		if (unlikely(tr_meta(pkts[i])->endpoint.flags & TR_ENDPOINT_TWICE))
 			send_copy(node, pkts[i]);
 		gate[i] = send(node->self, node->local, pkts[i]);
 	}

@@ -88,11 +88,11 @@ port_csum_offload(const struct port *p)
 }
 
 void
-engine_sent(struct tr_node *node, uint32_t peer, bool trusted)
+engine_sent(struct tr_node *node, struct rte_mbuf *const *pkts, uint16_t n)
 {
 	(void)node;
-	(void)peer;
-	(void)trusted;
+	(void)pkts;
+	(void)n;
 }
 
 uint64_t

@@ -21,6 +21,7 @@
 
 #define FILE_NAME "paths.bin"
 #define WORDS (sizeof(struct tr_endpoint) / sizeof(uint64_t))
+_Static_assert(WORDS == 5, "copy() takes each");
 #define SLOTS 64 /* ids of one word of the dirty map: written together */
 #define SECOND 1000000000ull
 #define RESUME (180 * SECOND)
@@ -153,7 +154,15 @@ read_again(const struct path *p, uint32_t before)
 	return before % 2 || atomic_load_explicit(&p->seq, memory_order_relaxed) != before;
 }
 
-/* A consistent copy. Word by word also on the way out: a wider load of what was just stored would wait. */
+/* Word by word also on the way out: a wider load of what was just stored would wait. */
+static inline void
+copy_word(const struct path *p, struct tr_endpoint *out, unsigned i)
+{
+	const uint64_t word = atomic_load_explicit(&p->word[i], memory_order_acquire);
+	memcpy((uint8_t *)out + i * sizeof(word), &word, sizeof(word));
+}
+
+/* A consistent copy. The compiler would not unroll a loop. */
 static inline uint64_t
 copy(const struct path *p, struct tr_endpoint *out, uint64_t *session)
 {
@@ -162,10 +171,11 @@ copy(const struct path *p, struct tr_endpoint *out, uint64_t *session)
 
 	do {
 		before = read_begin(p);
-		for (unsigned i = 0; i < WORDS; i++) {
-			const uint64_t word = atomic_load_explicit(&p->word[i], memory_order_acquire);
-			memcpy((uint8_t *)out + i * sizeof(word), &word, sizeof(word));
-		}
+		copy_word(p, out, 0);
+		copy_word(p, out, 1);
+		copy_word(p, out, 2);
+		copy_word(p, out, 3);
+		copy_word(p, out, 4);
 		if (session)
 			*session = atomic_load_explicit(&p->session, memory_order_acquire);
 		trust = atomic_load_explicit(&p->trust, memory_order_acquire);

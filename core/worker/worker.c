@@ -209,15 +209,11 @@ deliver_wanted(struct worker *w, uint32_t peer)
 
 #define TICK 24 /* bits of ns */
 
-void
-engine_sent(struct tr_node *node, uint32_t peer, bool trusted)
+/* By a direct path that is trusted, or otherwise. */
+static void
+sent(struct engine *e, struct sent *s, uint64_t time, uint32_t peer, bool trusted)
 {
-	struct engine *e = node->instance->engine;
-	struct sent *all = atomic_load_explicit(&e->sent, memory_order_acquire);
-	if (likely(!all))
-		return;
-	struct sent *s = &all[peer];
-	const uint32_t now = (uint32_t)(*node->now >> TICK) | 1, second = 60;
+	const uint32_t now = (uint32_t)(time >> TICK) | 1, second = 60;
 	const uint32_t at = atomic_load_explicit(&s->at, memory_order_relaxed);
 	if (likely(at == now))
 		return;
@@ -228,6 +224,21 @@ engine_sent(struct tr_node *node, uint32_t peer, bool trusted)
 	const struct inbox_entry entry = {.kind = INBOX_WANTED, .peer = peer};
 	if (worker_post(&e->worker[peer % e->workers], &entry) == 0)
 		atomic_store_explicit(&s->told, now, memory_order_relaxed);
+}
+
+void
+engine_sent(struct tr_node *node, struct rte_mbuf *const *pkts, uint16_t n)
+{
+	struct engine *e = node->instance->engine;
+	struct sent *all = atomic_load_explicit(&e->sent, memory_order_acquire);
+	if (likely(!all)) /* nobody probes */
+		return;
+	for (uint16_t i = 0; i < n; i++) {
+		const struct tr_meta *meta = tr_meta(pkts[i]);
+		const bool trusted = meta->endpoint.gate == TR_KIND_UDP && !(meta->endpoint.flags & TR_ENDPOINT_TWICE);
+		if (meta->peer != TR_NO_PEER)
+			sent(e, &all[meta->peer], *node->now, meta->peer, trusted);
+	}
 }
 
 uint64_t
