@@ -47,8 +47,8 @@ on_timeout(void *arg)
 	finish(arg, EXCHANGE_SILENT, NULL, NULL);
 }
 
-static socklen_t
-to_kernel(struct sockaddr_storage *out, const struct tr_sockaddr *to)
+socklen_t
+exchange_address(struct sockaddr_storage *out, const struct tr_sockaddr *to)
 {
 	memset(out, 0, sizeof(*out));
 	if (to->addr.family == 4) {
@@ -70,7 +70,7 @@ static int
 open_socket(struct exchange *x, int type, int events, void (*fn)(void *arg, int events))
 {
 	struct sockaddr_storage to;
-	const socklen_t to_len = to_kernel(&to, &x->to);
+	const socklen_t to_len = exchange_address(&to, &x->to);
 	x->fd = socket(to.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (x->fd < 0)
 		return -errno;

@@ -7,6 +7,7 @@
 
 #include "wire.h"
 
+#include <sys/socket.h>
 #include <tailrace/host.h>
 
 enum exchange_result {
@@ -32,6 +33,9 @@ struct exchange {
 	uint8_t query[2 + WIRE_QUERY_MAX]; /* its size before it, as TCP has it */
 	uint8_t *stream;                   /* TCP: what has come; NULL while sending */
 };
+
+/* An address as the kernel has it; returns its size. */
+socklen_t exchange_address(struct sockaddr_storage *out, const struct tr_sockaddr *to);
 
 void exchange_init(struct exchange *x, struct tr_instance *instance, const struct tr_host *host);
 /* 0: done() follows, from the loop. -errno: it doesn't. */

@@ -7,6 +7,7 @@
 
 #include "cache.h"
 #include "exchange.h"
+#include "stream.h"
 
 #include <stdlib.h>
 #include <tailrace/show.h>
@@ -39,6 +40,7 @@ struct forward {
 	struct waiter *free_waiters;
 	struct query query[QUERIES];
 	struct waiter waiter[WAITERS];
+	uint8_t stream[UINT16_MAX]; /* an answer on its way to a client over TCP */
 };
 
 static uint64_t
@@ -104,20 +106,35 @@ leave(struct query *q)
 	return w->m;
 }
 
-/* The answer into the packet: a stored one, or an error without. Returns false when there is no room. */
-static bool
-write_answer(struct rte_mbuf *m, const struct stored *stored, uint32_t age, enum dns_rcode error)
+/* To a client over TCP, whole. */
+static uint16_t
+answer_stream(struct forward *f, const struct rte_mbuf *m, const uint8_t *msg, size_t len, struct question *q, const struct stored *stored,
+	uint32_t age, enum dns_rcode error)
+{
+	uint8_t *whole = f->stream;
+	memcpy(whole, msg, len);
+	q->room = UINT16_MAX;
+	size_t size = stored ? answer_stored(whole, UINT16_MAX, q, stored, age) : answer_error(whole, UINT16_MAX, q, error);
+	streams_answer(f->dns->streams, tr_meta((struct rte_mbuf *)(uintptr_t)m)->mark, whole, size);
+	return TR_DROP(DROP_STREAM);
+}
+
+/* The answer into the packet: a stored one, or an error without. OUT, or a drop. */
+static uint16_t
+write_answer(struct forward *f, struct rte_mbuf *m, const struct stored *stored, uint32_t age, enum dns_rcode error)
 {
 	struct question q;
 	size_t len;
 	uint8_t *msg = tr_udp_payload(m, &len);
 	if (question_parse(&q, msg, len) != DNS_NOERROR)
-		return false;
+		return TR_DROP(DROP_NO_ROOM);
+	if (tr_meta(m)->mark != 0)
+		return answer_stream(f, m, msg, len, &q, stored, age, error);
 	size_t size = stored ? answer_stored(msg, tr_udp_room(m), &q, stored, age)
 			     : answer_error(msg, tr_udp_room(m), &q, error);
 	if (size > 0)
 		tr_udp_reply(m, size);
-	return size > 0;
+	return size > 0 ? OUT : TR_DROP(DROP_NO_ROOM);
 }
 
 /* Answers everyone who waits. */
@@ -126,13 +143,12 @@ release(struct query *q, struct tr_node *node, const struct stored *stored)
 {
 	while (q->waiters != NULL) {
 		struct rte_mbuf *m = leave(q);
-		if (!write_answer(m, stored, 0, DNS_SERVFAIL)) {
-			node->host->packet_drop(node, m, DROP_NO_ROOM);
-			continue;
-		}
-		if (stored == NULL)
-			node->count[SERVFAIL]++;
-		node->host->emit(node, OUT, &m, 1);
+		const uint16_t verdict = write_answer(q->forward, m, stored, 0, DNS_SERVFAIL);
+		node->count[SERVFAIL] += stored == NULL;
+		if (verdict != OUT)
+			node->host->packet_drop(node, m, verdict & 0x7fffu);
+		else
+			node->host->emit(node, OUT, &m, 1);
 	}
 }
 
@@ -211,7 +227,7 @@ begin(struct forward *f, struct tr_node *node, struct query *q, const struct wir
 	q->first = atomic_load_explicit(&f->good, memory_order_relaxed);
 	if (!ask_next(q, node)) {
 		node->count[SERVFAIL]++;
-		return write_answer(m, NULL, 0, DNS_SERVFAIL) ? OUT : TR_DROP(DROP_NO_ROOM);
+		return write_answer(f, m, NULL, 0, DNS_SERVFAIL);
 	}
 	atomic_fetch_add_explicit(&f->outstanding, 1, memory_order_relaxed);
 	join(q, m);
@@ -239,12 +255,12 @@ forward_packet(struct forward *f, struct tr_node *node, struct rte_mbuf *m)
 	if (question_parse(&question, msg, len) != DNS_NOERROR) /* the worker has sent on nothing else */
 		return TR_DROP(DROP_SHORT);
 	if (is_onion(&question))
-		return write_answer(m, NULL, 0, DNS_NXDOMAIN) ? OUT : TR_DROP(DROP_NO_ROOM);
+		return write_answer(f, m, NULL, 0, DNS_NXDOMAIN);
 	wire_key(&k, &question, msg);
 	const struct stored *stored = cache_find(f->cache, &k, f->dns->host->now(f->dns->instance), &age);
 	if (stored != NULL) {
 		node->count[CACHED]++;
-		return write_answer(m, stored, age, 0) ? OUT : TR_DROP(DROP_NO_ROOM);
+		return write_answer(f, m, stored, age, 0);
 	}
 	const int drop = refuse(f, m);
 	if (drop >= 0)

@@ -4,6 +4,7 @@
 
 #include "answer.h"
 #include "forward.h"
+#include "stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 
 struct options {
 	uint64_t listen;
-	struct tr_list upstreams; /* struct tr_sockaddr */
+	struct tr_list upstreams, tcp; /* struct tr_sockaddr */
 	uint64_t timeout, cache, ttl;
 };
 
@@ -155,6 +156,22 @@ magicdns_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint1
 		answer_some(node, pkts + i, RTE_MIN(n - i, TOGETHER), gate + i);
 }
 
+/* Of clients over TCP: answers go back to their connections. */
+static void
+magicdns_asked(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	uint32_t mark[TR_BURST];
+	for (uint16_t i = 0; i < n; i++)
+		mark[i] = tr_meta(pkts[i])->mark;
+	magicdns_process(node, pkts, n, gate);
+	for (uint16_t i = 0; i < n; i++) {
+		if (gate[i] != OUT)
+			continue;
+		tr_meta(pkts[i])->mark = mark[i];
+		gate[i] = TOLD_OUT;
+	}
+}
+
 static void
 magicdns_trace(const uint8_t *data, uint32_t len, const struct tr_meta *meta, char *text, size_t size)
 {
@@ -195,6 +212,7 @@ magicdns_destroy(void *self)
 {
 	struct magicdns *d = self;
 	forward_free(d->forward);
+	streams_free(d->streams);
 	pthread_mutex_destroy(&d->lock);
 	free(d);
 }
@@ -212,7 +230,8 @@ magicdns_create(struct tr_instance *instance, const struct tr_host *host, const 
 	pthread_mutex_init(&d->lock, NULL);
 	magicdns_reconfigure(d, options);
 	d->forward = forward_new(d);
-	if (d->forward == NULL) {
+	d->streams = streams_new(d, &((const struct options *)options)->tcp);
+	if (d->forward == NULL || d->streams == NULL) {
 		host->fail(instance, "out of memory");
 		magicdns_destroy(d);
 		return NULL;
@@ -223,8 +242,10 @@ magicdns_create(struct tr_instance *instance, const struct tr_host *host, const 
 static void
 magicdns_worker_fini(struct tr_node *node)
 {
-	if (node->worker == TR_NO_WORKER)
-		forward_fini(node);
+	if (node->worker != TR_NO_WORKER)
+		return;
+	streams_fini(node);
+	forward_fini(node);
 }
 
 static void
@@ -241,6 +262,9 @@ static const struct tr_option magicdns_options[] = {
 	{.key = "upstreams", .type = TR_OPT_SOCKADDR, .change = TR_LIVE, .flags = TR_OPT_LIST, .max = UPSTREAMS_MAX,
 		.def = ":53", .offset = offsetof(struct options, upstreams),
 		.doc = "Recursive servers for names that aren't the netmap's, in order of preference; none: those are refused."},
+	{.key = "tcp", .type = TR_OPT_SOCKADDR, .change = TR_RECREATE, .flags = TR_OPT_LIST, .max = STREAM_LISTENERS, .def = ":53",
+		.offset = offsetof(struct options, tcp),
+		.doc = "Addresses of this box's kernel where questions come by TCP, too: the host port's; none: UDP only."},
 	{.key = "timeout", .type = TR_OPT_UINT, .unit = TR_UNIT_MS, .change = TR_LIVE, .min = 50, .max = 30000, .def = "1500ms",
 		.offset = offsetof(struct options, timeout), .doc = "How long an upstream may take before the next one is asked."},
 	{.key = "cache", .type = TR_OPT_UINT, .change = TR_LIVE, .max = 1000000, .def = "10000",
@@ -256,6 +280,10 @@ static const struct tr_in_gate magicdns_in[] = {
 		.doc = "Questions. Whoever can reach this gate is answered, recursion included: link trusted networks only."},
 	[FORWARD_IN] = {.name = "forward", .type = TR_TYPE_UDP, .flags = TR_GATE_INTERNAL | TR_GATE_SERVICE,
 		.process = forward_process, .trace = magicdns_trace, .doc = "Questions for the cache and the upstreams."},
+	[ASKED_IN] = {.name = "asked", .type = TR_TYPE_UDP, .flags = TR_GATE_INTERNAL, .process = magicdns_asked,
+		.trace = magicdns_trace, .doc = "Questions that came by TCP."},
+	[TOLD_IN] = {.name = "told", .type = TR_TYPE_UDP, .flags = TR_GATE_INTERNAL | TR_GATE_SERVICE, .process = streams_told,
+		.trace = magicdns_trace, .doc = "Answers to these."},
 	{0},
 };
 
@@ -263,6 +291,8 @@ static const struct tr_out_gate magicdns_out[] = {
 	[OUT] = {.name = "out", .type = TR_TYPE_IP, .writes = TR_META_L3, .doc = "The answers."},
 	[FORWARD_OUT] = {.name = "forward", .type = TR_TYPE_UDP, .flags = TR_GATE_INTERNAL,
 		.doc = "Questions for the cache and the upstreams."},
+	[ASKED_OUT] = {.name = "asked", .type = TR_TYPE_UDP, .flags = TR_GATE_INTERNAL, .doc = "Questions that came by TCP."},
+	[TOLD_OUT] = {.name = "told", .type = TR_TYPE_UDP, .flags = TR_GATE_INTERNAL, .doc = "Answers to these."},
 	{0},
 };
 
@@ -273,6 +303,7 @@ static const struct tr_drop_reason magicdns_drops[] = {
 	[DROP_TOO_MANY] = {"too_many", "Too many questions wait for upstreams (256; 64 of one client)."},
 	[DROP_NO_ROOM] = {"no_room", "The packet's buffer is too small for an answer."},
 	[DROP_STOPPED] = {"stopped", "Waited for an upstream when the instance was taken down."},
+	[DROP_STREAM] = {"stream", "Question of a client over TCP, answered there."},
 	{0},
 };
 
@@ -290,6 +321,7 @@ static const struct tr_counter magicdns_counters[] = {
 	[UPSTREAM_SILENT] = {"upstream_silent", "Of these, without an answer in time, or nobody there."},
 	[UPSTREAM_REFUSED] = {"upstream_refused", "Of these, answered with an error."},
 	[UPSTREAM_FOREIGN] = {"upstream_foreign", "Datagrams that were no answer to a query of ours."},
+	[STREAMS] = {"streams", "Connections of clients over TCP."},
 	{0},
 };
 
@@ -308,6 +340,7 @@ static const struct tr_class magicdns_class = {
 	.worker_fini = magicdns_worker_fini,
 	.destroy = magicdns_destroy,
 	.show = magicdns_show,
+	.service_init = streams_start,
 };
 
 static const struct tr_class *const classes[] = {&magicdns_class, NULL};

@@ -7,11 +7,12 @@
 #include <tailrace/host.h>
 
 #define UPSTREAMS_MAX 8
+#define STREAM_LISTENERS 8
 
-enum magicdns_in { IN, FORWARD_IN };
-enum magicdns_out { OUT, FORWARD_OUT };
+enum magicdns_in { IN, FORWARD_IN, ASKED_IN, TOLD_IN };
+enum magicdns_out { OUT, FORWARD_OUT, ASKED_OUT, TOLD_OUT };
 
-enum magicdns_drop { DROP_SHORT, DROP_NOT_QUERY, DROP_DUPLICATE, DROP_TOO_MANY, DROP_NO_ROOM, DROP_STOPPED, DROPS };
+enum magicdns_drop { DROP_SHORT, DROP_NOT_QUERY, DROP_DUPLICATE, DROP_TOO_MANY, DROP_NO_ROOM, DROP_STOPPED, DROP_STREAM, DROPS };
 
 enum magicdns_count {
 	ANSWERED,
@@ -27,6 +28,7 @@ enum magicdns_count {
 	UPSTREAM_SILENT,
 	UPSTREAM_REFUSED,
 	UPSTREAM_FOREIGN,
+	STREAMS,
 	COUNTS,
 };
 
@@ -38,6 +40,7 @@ struct settings {
 };
 
 struct forward;
+struct streams;
 
 struct magicdns {
 	struct tr_instance *instance;
@@ -46,7 +49,8 @@ struct magicdns {
 	_Atomic uint32_t upstreams; /* how many there are; likewise */
 	pthread_mutex_t lock;      /* of settings: control writes, the service loop reads; never taken by a worker */
 	struct settings settings;
-	struct forward *forward; /* the service loop's */
+	struct forward *forward; /* the service loop's, */
+	struct streams *streams; /* and this */
 };
 
 void magicdns_settings(struct magicdns *d, struct settings *out);
