@@ -124,7 +124,7 @@ nothing_is_well(void **state)
 	put("/sys/bus/pci/devices/0000:3b:00.1/numa_node", "0");
 	put_link("/sys/bus/pci/devices/0000:3b:00.1/driver", "../../../bus/pci/drivers/ixgbe");
 	const struct doctor d = examine("ports = { wan = { device = \"0000:3b:00.1\"; }; lan = { device = \"0000:04:00.0\"; };"
-					" x = { device = \"net_af_packet0,iface=nosuch\"; }; };"
+					" x = { device = \"net_af_packet0,iface=nosuch\"; }; host = { device = \"host\"; }; };"
 					"workers = { lcores = [4, 5, 9]; };", grades);
 	assert_non_null(strstr(said(&d, "0 MB of free hugepages")->advice, "vm.nr_hugepages=288"));
 	assert_non_null(strstr(said(&d, "is bound to ixgbe")->advice, "dpdk-devbind.py --bind=vfio-pci 0000:3b:00.1"));
@@ -138,7 +138,11 @@ nothing_is_well(void **state)
 	assert_string_equal(said(&d, "governor is powersave")->area, "worker on CPU 5");
 	said(&d, "NUMA node 0, but the worker on CPU 4 is on node 1");
 	said(&d, "the kernel's clock is hpet");
-	assert_int_equal(grades[DOCTOR_PROBLEM], 5);
+	assert_string_equal(said(&d, "no way to the kernel: no /dev/net/tun")->area, "port host");
+	assert_int_equal(grades[DOCTOR_PROBLEM], 6);
+	put("/dev/net/tun", "");
+	const struct doctor e = examine("ports = { host = { device = \"host,iface=tr0\"; }; };", grades);
+	assert_int_equal(said(&e, "a TUN device with virtio headers")->grade, DOCTOR_NOTE);
 }
 
 int

@@ -3,6 +3,7 @@
 
 #include "port/device.h"
 #include "port/guard.h"
+#include "port/tun.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -216,6 +217,19 @@ virtual_port(struct doctor *d, const char *area, const char *device)
 		find(d, DOCTOR_PROBLEM, area, "`ip link` lists the interfaces of this box", "no interface %s", iface);
 }
 
+/* vhost-net would be another way to the kernel; where it is not there either, nothing is said of it. */
+static void
+host_port(struct doctor *d, const char *area)
+{
+	char why[120] = "no /dev/net/tun";
+	const char *advice = "`modprobe tun`; in a container, the device /dev/net/tun";
+	if (!there(d, "/dev/net/tun") || (d->root[0] == '\0' && !tun_available(why, sizeof(why))))
+		find(d, DOCTOR_PROBLEM, area, advice, "no way to the kernel: %s", why);
+	else
+		find(d, DOCTOR_NOTE, area, "run the daemon with the capabilities NET_ADMIN, NET_BIND_SERVICE",
+			"a TUN device with virtio headers: TCP in pieces of up to 64 kB, one queue, as much as one service thread carries");
+}
+
 /* The same that start says, which takes no NIC that this box is reached through. */
 static void
 guarded(struct doctor *d, const char *area, const struct appliance_port *p)
@@ -237,6 +251,10 @@ ports(struct doctor *d)
 	for (unsigned i = 0; i < a->n_ports; i++) {
 		const struct appliance_port *p = &a->port[i];
 		snprintf(area, sizeof(area), "port %s", p->name);
+		if (appliance_is_host(p->device)) {
+			host_port(d, area);
+			continue;
+		}
 		if (is_pci(p->device))
 			pci_port(d, area, p->device);
 		else

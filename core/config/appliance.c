@@ -91,7 +91,7 @@ static const struct tr_option logging[] = {
 
 static const struct tr_option port[] = {
 	{.key = "device", .type = TR_OPT_STRING, .flags = TR_OPT_REQUIRED, PORT(device),
-		.doc = "PCI address or virtual device of DPDK"},
+		.doc = "PCI address, virtual device of DPDK, or `host`"},
 	{.key = "queues", .type = TR_OPT_UINT, .min = 1, .max = 64, .def = "1", PORT(queues), .doc = "receive queues"},
 	{.key = "descriptors", .type = TR_OPT_UINT, .min = 0, .max = 32768, .def = "0", PORT(descriptors),
 		.doc = "ring size; 0: the driver's default"},
@@ -148,7 +148,7 @@ check_device(const struct opt_context *c, const struct cfg_node *key, const stru
 	const struct appliance_port *p = &a->port[a->n_ports - 1];
 	for (unsigned j = 0; j + 1 < a->n_ports && p->device != NULL; j++) {
 		const struct appliance_port *q = &a->port[j];
-		if (q->device != NULL && strcmp(q->device, p->device) == 0)
+		if (q->device != NULL && strcmp(q->device, p->device) == 0 && strcmp(p->device, "host") != 0)
 			diag_at(c->diags, DIAG_ERROR, key, "port %.40s: device `%.60s` is that of port %.40s (line %u) already", p->name,
 				p->device, q->name, q->line);
 		/* DPDK 22.11's driver closes the descriptors of the EAL's memory once it has passed them on. */

@@ -9,12 +9,19 @@
 
 struct appliance_port {
 	const char *name;
-	const char *device;  /* "0000:3b:00.0" or a vdev string: "net_af_packet0,iface=eth1" */
+	const char *device;  /* "0000:3b:00.0", a vdev string: "net_af_packet0,iface=eth1", or "host": the kernel of this box */
 	uint64_t queues;     /* 1..64 */
 	uint64_t descriptors; /* ring size, 0: the driver's default */
 	bool take;           /* take the NIC even though it holds the default route or the SSH session */
 	unsigned line;
 };
+
+/* No device of DPDK's: the kernel gets one whose other end is ours. */
+static inline bool
+appliance_is_host(const char *device)
+{
+	return strncmp(device, "host", 4) == 0 && (device[4] == '\0' || device[4] == ',');
+}
 
 struct appliance {
 	const char *file;

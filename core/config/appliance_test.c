@@ -59,7 +59,7 @@ static const struct {
 	{"\ninstances = { };", "a:2: error: `instances` in appliance.cfg: this key belongs in pipeline.yaml\n"},
 	{"ports = { wan = { device = \"x\"; address = \"10.0.0.1/8\"; }; };",
 		"a:1: error: `address` in port wan: this key belongs in pipeline.yaml\n"},
-	{"ports = { wan = { }; };", "a:1: error: port wan: missing key `device` (PCI address or virtual device of DPDK)\n"},
+	{"ports = { wan = { }; };", "a:1: error: port wan: missing key `device` (PCI address, virtual device of DPDK, or `host`)\n"},
 	{"ports = { wan = { device = 5; queues = 0; }; };", "a:1: error: `queues`: `0` is below the minimum of 1\n"},
 	{"ports = { wan = { device = \"x\"; };\n lan = { device = \"x\"; }; };",
 		"a:2: error: port lan: device `x` is that of port wan (line 1) already\n"},

@@ -24,6 +24,7 @@ static const struct {
 	{"net_pcap", {CAP_NET_RAW}, 1},
 	{"net_tap", {CAP_NET_ADMIN}, 1},
 	{"net_virtio_user", {CAP_NET_ADMIN}, 1},
+	{"host", {CAP_NET_ADMIN, CAP_NET_BIND_SERVICE}, 2},
 };
 
 static void

@@ -331,6 +331,7 @@ engine_thread(struct engine *e, unsigned id)
 	return id < e->workers ? &e->worker[id].t : &e->service[id - e->workers].t;
 }
 bool thread_push(struct graph_thread *t, uint16_t to, struct rte_mbuf *pkt, uint32_t target);
+unsigned thread_room(struct graph_thread *t, uint16_t to);
 unsigned thread_drain(struct thread *t);
 void thread_take_lane(struct thread *t); /* between walks */
 /* Packets that were held, into the node that `target` names now; to be walked. */

@@ -11,7 +11,7 @@
 static struct graph_thread
 thread_proto(uint16_t worker, uint16_t id)
 {
-	return (struct graph_thread){.worker = worker, .id = id, .now = clock_ns(), .push = thread_push, .trace_id = trace_id,
+	return (struct graph_thread){.worker = worker, .id = id, .now = clock_ns(), .push = thread_push, .room = thread_room, .trace_id = trace_id,
 		.trace = trace_entry, .trace_match = trace_match, .capture = capture_packets,
 		.peer_drops = calloc(1, sizeof(struct graph_peer_drops))}; /* NULL: not counted */
 }

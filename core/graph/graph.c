@@ -399,6 +399,20 @@ graph_sent(struct tr_node *node, uint16_t n)
 	graph_node(node)->graph->thread->totals.tx += n;
 }
 
+bool
+graph_linked(struct tr_node *node, uint16_t gate)
+{
+	return graph_node(node)->edge[gate].kind != EDGE_UNLINKED;
+}
+
+unsigned
+graph_room(struct tr_node *node, uint16_t gate)
+{
+	const struct graph_edge *e = &graph_node(node)->edge[gate];
+	struct graph_thread *t = graph_node(node)->graph->thread;
+	return e->kind == EDGE_THREAD ? t->room(t, e->thread) : GRAPH_FRAME;
+}
+
 void
 graph_enter(struct graph_node *node, struct rte_mbuf **pkts, uint16_t n)
 {

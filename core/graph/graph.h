@@ -76,6 +76,7 @@ struct graph_thread {
 	uint64_t icmp_since; /* allowance of ICMP errors: net/icmp.h */
 	/* A packet leaves for another thread: takes ownership or returns false (edge_full). */
 	bool (*push)(struct graph_thread *t, uint16_t to, struct rte_mbuf *pkt, uint32_t target);
+	unsigned (*room)(struct graph_thread *t, uint16_t to); /* packets that push() would take */
 	/* Tracing: ids still to give out (0: off), and where entries go. */
 	uint32_t trace_left;
 	bool tracing; /* some packet may carry a trace id */
@@ -147,6 +148,9 @@ void graph_free(struct graph *g);   /* frames must be empty */
 void graph_receive(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate);
 /* Core nodes: n packets were handed to a port. */
 void graph_sent(struct tr_node *node, uint16_t n);
+bool graph_linked(struct tr_node *node, uint16_t gate); /* does this out gate lead anywhere? */
+/* How many packets an out gate would take now; of those that stay on this thread, a frame. */
+unsigned graph_room(struct tr_node *node, uint16_t gate);
 
 /* Packets that came from another thread (counted as held there and then). */
 void graph_enter(struct graph_node *node, struct rte_mbuf **pkts, uint16_t n);

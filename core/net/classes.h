@@ -4,7 +4,7 @@
 
 #include <tailrace/plugin.h>
 
-extern const struct tr_class class_interface, class_mux, class_route, class_path, class_drop;
+extern const struct tr_class class_interface, class_mux, class_route, class_path, class_drop, class_host;
 extern const struct tr_class *const core_classes[]; /* NULL-terminated; also declared in plugin/loader.h */
 
 /* Prefixes of one routing table (appliance.cfg's limits.routes): set before the first instance is made. */

@@ -8,7 +8,7 @@
 
 static uint8_t buf[2048];
 
-/* ---- mux: gate 0 is icmp; gate 1 alone on 3478; on 443 gate 2 takes all, 3 and 4 by first bytes ---- */
+/* ---- mux: gate 0 is icmp, 1 host; gate 2 alone on 3478; on 443 gate 3 takes all, 4 and 5 by first bytes ---- */
 
 static const struct tr_option listen_option[] = {{"listen", TR_OPT_UINT, .flags = TR_OPT_LISTEN}, {0}};
 static const struct tr_match match_a[] = {{.offset = 0, .min_len = 4, .mask = 0xffff0000ull << 32, .value = 0x01020000ull << 32}, {0}};
@@ -22,6 +22,7 @@ static const struct tr_class class_a = {.name = "a", .options = listen_option, .
 static const struct tr_class class_b = {.name = "b", .options = listen_option, .in = gate_b};
 static uint64_t ports[5];
 static unsigned listeners;
+static bool host_linked;
 
 static void
 plan_mux(struct rig *g)
@@ -29,11 +30,12 @@ plan_mux(struct rig *g)
 	static const struct tr_class *const classes[] = {&class_any, &class_any, &class_a, &class_b, &class_any};
 	static const char *const names[] = {"g0", "g1", "g2", "g3", "g4"};
 	g->gate[0] = (struct plan_gate){.name = "icmp", .to = -1};
+	g->gate[1] = (struct plan_gate){.name = "host", .to = host_linked ? 6 : -1};
 	for (unsigned k = 0; k < listeners; k++) {
 		g->pi[k + 1] = (struct plan_instance){.name = names[k], .class_ = classes[k], .options = &ports[k]};
-		g->gate[k + 1] = (struct plan_gate){.name = names[k], .to = (int32_t)k + 1};
+		g->gate[k + 2] = (struct plan_gate){.name = names[k], .to = (int32_t)k + 1};
 	}
-	g->pi[0].n_out = listeners + 1;
+	g->pi[0].n_out = listeners + 2;
 }
 
 static void
@@ -57,17 +59,23 @@ mux_dispatches(void **state)
 	memcpy(ports, (const uint64_t[]){3478, 443, 443, 443}, 4 * sizeof(*ports));
 	listeners = 4;
 	assert_true(rig_open(&r, &class_mux, "mux", NULL, plan_mux));
-	datagram(3478, (const uint8_t *)"", 0, "gate 1");
+	datagram(3478, (const uint8_t *)"", 0, "gate 2");
 	datagram(3479, (const uint8_t *)"x", 1, "drop no_port");
-	datagram(443, (const uint8_t[]){1, 2, 7, 7}, 4, "gate 3");
-	datagram(443, (const uint8_t[]){1, 2, 7}, 3, "gate 2"); /* shorter than the match wants */
-	datagram(443, (const uint8_t[]){0, 0, 0, 0, 0x55, 0, 0, 0}, 8, "gate 4");
-	datagram(443, (const uint8_t[]){0x99}, 1, "gate 4");
-	datagram(443, (const uint8_t *)"", 0, "gate 2");
+	datagram(443, (const uint8_t[]){1, 2, 7, 7}, 4, "gate 4");
+	datagram(443, (const uint8_t[]){1, 2, 7}, 3, "gate 3"); /* shorter than the match wants */
+	datagram(443, (const uint8_t[]){0, 0, 0, 0, 0x55, 0, 0, 0}, 8, "gate 5");
+	datagram(443, (const uint8_t[]){0x99}, 1, "gate 5");
+	datagram(443, (const uint8_t *)"", 0, "gate 3");
 	rig_close(&r);
 	ports[1] = 444; /* now nobody takes all of 443 */
 	assert_true(rig_open(&r, &class_mux, "mux", NULL, plan_mux));
 	datagram(443, (const uint8_t[]){7, 7, 7, 7}, 4, "drop no_match");
+	rig_close(&r);
+	host_linked = true; /* who listens on what else is the kernel's to say */
+	assert_true(rig_open(&r, &class_mux, "mux", NULL, plan_mux));
+	datagram(3479, (const uint8_t *)"x", 1, "gate 1");
+	datagram(3478, (const uint8_t *)"", 0, "gate 2");
+	host_linked = false;
 	rig_close(&r);
 }
 

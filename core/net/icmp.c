@@ -101,7 +101,8 @@ allowed(const struct rte_mbuf *m, struct ip_view *v)
 	enum ip_fault fault = ip_check(p, m->data_len, v);
 	if (fault != IP_OK && fault != IP_EXTENSION) /* malformed extension headers are what some errors are about */
 		return false;
-	if ((v->tail && (v->version == 4 || v->l4 == IP_ICMP6)) || (tr_meta((struct rte_mbuf *)(uintptr_t)m)->flags & TR_META_OWN) != 0 || ip_dst_is_multicast(p))
+	const uint8_t flags = tr_meta((struct rte_mbuf *)(uintptr_t)m)->flags & (TR_META_OWN | TR_META_HOST);
+	if ((v->tail && (v->version == 4 || v->l4 == IP_ICMP6)) || flags == TR_META_OWN || ip_dst_is_multicast(p))
 		return false;
 	if (v->version == 6 && ip6_is_unspecified(p + 8))
 		return false;

@@ -131,6 +131,8 @@ attach(struct interface *i)
 	i->port = port_find(name);
 	if (i->port == NULL)
 		return i->host->fail(i->instance, "appliance.cfg has no port `%s`", name), false;
+	if (port_tun(i->port) != NULL)
+		return i->host->fail(i->instance, "port `%s` is the kernel's (`device = \"host\"`): it takes class host", name), false;
 	port_show(i->port, &info);
 	if (info.mtu != 0 && i->options->mtu > info.mtu)
 		return i->host->fail(i->instance, "mtu %u is more than port `%s` carries, %u", (unsigned)i->options->mtu, name,
@@ -356,6 +358,8 @@ static const struct tr_out_gate interface_out[] = {
 	[INTERFACE_ICMP] = {"icmp", TR_TYPE_IP, TR_GATE_OPTIONAL, TR_META_L3,
 		"errors about packets to be sent: no answer from the neighbour, no gateway, larger than the mtu; "
 		"answers to echo requests that were routed here"},
+	[INTERFACE_HOST] = {"host", TR_TYPE_IP, TR_GATE_OPTIONAL, TR_META_L3,
+		"packets for our addresses that are neither datagrams nor echo requests: for the kernel of this box (class host)"},
 	[INTERFACE_REPLY] = {"reply", TR_TYPE_IP, TR_GATE_INTERNAL, .doc = "answers to echo requests, errors about packets for this box"},
 	[INTERFACE_FRAME] = {"frame", TR_TYPE_IP, TR_GATE_INTERNAL, .doc = "complete frames"},
 	{0},
@@ -377,7 +381,7 @@ static const struct tr_drop_reason interface_drops[] = {
 	{"nd", "malformed or forged ND message"},
 	{"icmp_checksum", "ICMP checksum wrong"},
 	{"icmp", "ICMP message for this box that it does not answer"},
-	{"protocol", "for this box, but neither UDP nor ICMP"},
+	{"protocol", "for this box, but neither UDP nor ICMP, and gate host leads nowhere"},
 	{"options", "for this box: source route, malformed IPv4 options, IPv6 options or a routing header that it does not take"},
 	{"too_big", "larger than the mtu"},
 	{"no_source", "no address of this family for a packet made here"},

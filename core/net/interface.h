@@ -10,7 +10,7 @@
 #include "net/neighbour.h"
 #include "net/trunk.h"
 
-enum interface_out { INTERFACE_IP, INTERFACE_UDP, INTERFACE_ICMP, INTERFACE_REPLY, INTERFACE_FRAME };
+enum interface_out { INTERFACE_IP, INTERFACE_UDP, INTERFACE_ICMP, INTERFACE_HOST, INTERFACE_REPLY, INTERFACE_FRAME };
 
 enum interface_drop {
 	INTERFACE_DROP_IP = 0,

@@ -49,8 +49,12 @@ receive_icmp(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v, 
 	case ICMP_CHECKSUM:
 		return drop(INTERFACE_DROP_ICMP_CHECKSUM);
 	default:
-		return learn_path_mtu(node, m, v) ? drop(INTERFACE_DROP_CONSUMED) : drop(INTERFACE_DROP_ICMP);
+		break;
 	}
+	const bool learned = learn_path_mtu(node, m, v);
+	if (graph_linked(node, INTERFACE_HOST))
+		return INTERFACE_HOST;
+	return learned ? drop(INTERFACE_DROP_CONSUMED) : drop(INTERFACE_DROP_ICMP);
 }
 
 static uint16_t receive_own(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v, uint16_t reply);
@@ -116,6 +120,8 @@ receive_own(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v, u
 		return receive_datagram(m, v);
 	if (v->l4 == (v->version == 4 ? IP_ICMP : IP_ICMP6))
 		return receive_icmp(node, m, v, reply);
+	if (graph_linked(node, INTERFACE_HOST))
+		return INTERFACE_HOST;
 	node->host->icmp_error(node, reply, m, TR_ICMP_PROTOCOL, ip_protocol_at(rte_pktmbuf_mtod(m, const uint8_t *), v));
 	return drop(INTERFACE_DROP_PROTOCOL);
 }

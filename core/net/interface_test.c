@@ -293,6 +293,26 @@ bad_headers(void **state)
 	}
 }
 
+/* What is neither a datagram nor an echo request is the kernel's, where it is linked. */
+static void
+the_kernel_gets_the_rest(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const char *from = i ? "2001:db8::9" : "192.0.2.9", *to = i ? "2001:db8::1" : "192.0.2.1";
+		const size_t l2 = frame(US, PEER, i ? 0x86dd : 0x0800);
+		r.linked[INTERFACE_HOST] = true;
+		rig_receive(&r, buf, l2 + tp_syn(buf + l2, from, to, 2, NULL, 0));
+		assert_int_equal(expect("gate 3")->meta.l4, 6);
+		rig_receive(&r, buf, l2 + tp_icmp(buf + l2, from, to, i ? 129 : 0, 64, 40)); /* an answer to its own */
+		expect("gate 3");
+		rig_receive(&r, buf, l2 + tp_udp(buf + l2, from, 5000, to, 3478, 20));
+		expect("gate 1");
+		r.linked[INTERFACE_HOST] = false;
+		rig_receive(&r, buf, l2 + tp_icmp(buf + l2, from, to, i ? 129 : 0, 64, 40));
+		expect("drop icmp");
+	}
+}
+
 /* What only the addressee can say is said by it: RFC 1122 §3.2.2.1, RFC 8200 §4, RFC 4291 §2.5.6. */
 static void
 errors_about_packets_for_us(void **state)
@@ -767,6 +787,7 @@ main(void)
 		QUIET(echo_is_answered),
 		QUIET(datagram_for_us),
 		QUIET(bad_headers),
+		QUIET(the_kernel_gets_the_rest),
 		QUIET(errors_about_packets_for_us),
 		QUIET(frames_for_others),
 		QUIET(waits_for_the_neighbour),

@@ -232,7 +232,7 @@ too_big(struct tr_node *node, struct rte_mbuf **m, uint16_t mtu)
 {
 	struct interface_worker *w = node->local;
 	const uint8_t *p = rte_pktmbuf_mtod(*m, const uint8_t *);
-	const bool own = (tr_meta(*m)->flags & TR_META_OWN) != 0;
+	const bool own = (tr_meta(*m)->flags & (TR_META_OWN | TR_META_HOST)) == TR_META_OWN;
 	bool may = p[0] >> 4 == 4 ? (p[6] & 0x40) == 0 : own;
 	if (own && tr_meta(*m)->l4 == IP_UDP && mtu == ((const struct interface *)node->self)->mtu) {
 		const struct tr_addr to = p[0] >> 4 == 4 ? tr_addr4(p + 16) : tr_addr6(p + 24);

@@ -7,10 +7,11 @@
 #include <stdlib.h>
 
 enum { MUX_DROP_NO_PORT, MUX_DROP_NO_MATCH, MUX_DROP_SHORT };
-enum { MUX_ICMP }; /* out gates; those of the services follow */
+enum { MUX_ICMP, MUX_HOST, MUX_SERVICES }; /* out gates; those of the services begin at the last */
 enum { MUX_GATES_MAX = 255, NONE = 0 };
 
 struct mux {
+	bool host; /* gate host is linked */
 	uint8_t first[65536]; /* port -> gate + 1, the head of a chain; NONE */
 	uint32_t bound, n_bound;      /* ports that stand for another one; n_bound 0: none */
 	struct {
@@ -46,7 +47,7 @@ dispatch(const struct mux *mux, struct rte_mbuf *m)
 		return TR_DROP(MUX_DROP_SHORT);
 	unsigned g = mux->first[meta->endpoint.local_port];
 	if (g == NONE)
-		return TR_DROP(MUX_DROP_NO_PORT);
+		return mux->host ? MUX_HOST : TR_DROP(MUX_DROP_NO_PORT);
 	if (unlikely(meta->endpoint.local_port - mux->bound < mux->n_bound))
 		meta->endpoint.flags |= TR_ENDPOINT_BOUND;
 	do {
@@ -115,7 +116,7 @@ static bool
 mux_bind_all(struct mux *mux, struct tr_instance *instance, const struct tr_host *host)
 {
 	const struct plan_instance *me = instance->plan_instance;
-	for (unsigned g = MUX_ICMP + 1; g < me->n_out; g++) {
+	for (unsigned g = MUX_SERVICES; g < me->n_out; g++) {
 		const struct plan_instance *to = &instance->plan->instance[me->out[g].to];
 		const uint64_t also = plan_option_flag(to, TR_OPT_LISTEN_ALSO);
 		if (also == 0 || mux_bind(mux, also, (uint16_t)plan_option_flag(to, TR_OPT_LISTEN)))
@@ -136,7 +137,8 @@ mux_create(struct tr_instance *instance, const struct tr_host *host, const void 
 		free(mux);
 		return NULL;
 	}
-	for (unsigned g = MUX_ICMP + 1; g < me->n_out; g++) {
+	mux->host = me->out[MUX_HOST].to >= 0;
+	for (unsigned g = MUX_SERVICES; g < me->n_out; g++) {
 		const struct plan_instance *to = &instance->plan->instance[me->out[g].to];
 		uint64_t port = plan_option_flag(to, TR_OPT_LISTEN);
 		if (port == 0 || port > UINT16_MAX) {
@@ -169,6 +171,8 @@ static const struct tr_in_gate mux_in[] = {
 	{"in", TR_TYPE_UDP, .process = mux_process, .trace = trace_ip, .doc = "datagrams for this box"}, {0}};
 static const struct tr_out_gate mux_out[] = {
 	[MUX_ICMP] = {"icmp", TR_TYPE_IP, TR_GATE_OPTIONAL, TR_META_L3, "port unreachable, for datagrams that nobody listens for"},
+	[MUX_HOST] = {"host", TR_TYPE_IP, TR_GATE_OPTIONAL, TR_META_L3,
+		"datagrams that nobody listens for: for the kernel of this box (class host)"},
 	{"*", TR_TYPE_UDP, TR_GATE_DYNAMIC, .doc = "an instance with a port to listen on"},
 	{0},
 };

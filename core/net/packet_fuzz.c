@@ -20,8 +20,9 @@ plan(struct rig *g)
 {
 	g->pi[1] = (struct plan_instance){.name = "t", .class_ = &target, .options = &mtu};
 	g->gate[0] = (struct plan_gate){.name = "udp", .to = -1};
-	g->gate[1] = (struct plan_gate){.name = "t", .to = 1};
-	g->pi[0].n_out = 2;
+	g->gate[1] = (struct plan_gate){.name = "host", .to = 1};
+	g->gate[2] = (struct plan_gate){.name = "t", .to = 1};
+	g->pi[0].n_out = 3;
 }
 
 int
@@ -30,7 +31,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct rig r;
 	static uint8_t packet[1600];
 	struct tr_addr own[2];
-	struct tr_route_option route[2] = {{.gate = 1}, {.gate = 1}};
+	struct tr_route_option route[2] = {{.gate = 2}, {.gate = 2}};
 	struct route_options options = {.address = {2, own}, .routes = {2, route}, .clamp_mss = true};
 	rcu_init();
 	if (size < 2 || size > sizeof(packet))

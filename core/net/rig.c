@@ -81,6 +81,12 @@ port_tx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n)
 	return take;
 }
 
+struct tun *
+port_tun(const struct port *p)
+{
+	return NULL;
+}
+
 bool
 port_csum_offload(const struct port *p)
 {
@@ -160,6 +166,18 @@ void
 graph_sent(struct tr_node *node, uint16_t n)
 {
 	rig->tx += n;
+}
+
+bool
+graph_linked(struct tr_node *node, uint16_t gate)
+{
+	return gate < 8 && rig->linked[gate];
+}
+
+unsigned
+graph_room(struct tr_node *node, uint16_t gate)
+{
+	return RIG_OUT;
 }
 
 /* ---- The host ---- */

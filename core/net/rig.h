@@ -31,6 +31,7 @@ struct rig {
 	unsigned n_out, taken;
 	uint64_t rx, created, tx, drops, held; /* rx + created = tx + drops + held + gates */
 	uint64_t gates;
+	bool linked[8];      /* out gates that lead somewhere, for nodes that ask */
 	uint16_t port_takes; /* packets that the port accepts in one call; default all */
 };
 

@@ -89,13 +89,15 @@ report(const struct walk *w, const struct rte_mbuf *m, enum tr_icmp why, uint32_
 	struct tr_node *node = w->node;
 	const uint8_t *from = rte_pktmbuf_mtod(m, const uint8_t *);
 	uint32_t back = lookup(w->fib, from[0] >> 4, ip_src(from));
-	if (back < ROUTE_HOP)
+	static const struct next_hop kernel = {.gate = ROUTE_HOST};
+	const bool to_kernel = back == ROUTE_LOCAL && ((const struct route *)node->self)->host_linked;
+	if (back < ROUTE_HOP && !to_kernel)
 		return;
 	struct rte_mbuf *e = icmp_make(node, m, why, arg, &((struct route_worker *)node->local)->icmp_since, &fate);
 	node->count[ROUTE_ERRORS_LIMITED] += fate == TR_ICMP_LIMITED;
 	if (e == NULL)
 		return;
-	const struct next_hop *hop = &w->fib->hop[back - ROUTE_HOP];
+	const struct next_hop *hop = to_kernel ? &kernel : &w->fib->hop[back - ROUTE_HOP];
 	uint8_t *p = rte_pktmbuf_mtod(e, uint8_t *);
 	if (!has_source(p) && !fill_source(w, p, tr_meta(e), hop)) {
 		node->host->packet_drop(node, e, ROUTE_DROP_NO_SOURCE);
@@ -143,7 +145,7 @@ too_big(const struct walk *w, struct rte_mbuf **m, const struct ip_view *v, cons
 	struct tr_meta *meta = tr_meta(*m);
 	uint8_t *p = rte_pktmbuf_mtod(*m, uint8_t *);
 	const bool own = (meta->flags & TR_META_OWN) != 0;
-	if (v->version == 4 ? (p[6] & 0x40) != 0 : !own) {
+	if (v->version == 4 ? (p[6] & 0x40) != 0 : !own || (meta->flags & TR_META_HOST) != 0) {
 		report(w, *m, TR_ICMP_TOO_BIG, hop->mtu);
 		return TR_DROP(ROUTE_DROP_TOO_BIG);
 	}
@@ -238,8 +240,11 @@ deliver_datagram(const struct walk *w, struct rte_mbuf *m, const struct ip_view 
 	enum udp_fault fault = udp_accept(m, v);
 	if (fault != UDP_OK)
 		return TR_DROP(ROUTE_DROP_UDP + fault - 1);
-	if (((const struct route *)w->node->self)->udp)
+	const struct route *r = w->node->self;
+	if (r->udp)
 		return ROUTE_UDP;
+	if (r->host_linked)
+		return ROUTE_HOST;
 	report(w, m, TR_ICMP_PORT, 0);
 	return TR_DROP(ROUTE_DROP_NO_PORT);
 }
@@ -256,9 +261,12 @@ deliver(const struct walk *w, struct rte_mbuf **slot, const struct ip_view *v)
 		if (o.bad)
 			return refuse_options(w, m, &o);
 	}
+	const bool host = ((const struct route *)w->node->self)->host_linked;
 	if (v->l4 == IP_UDP)
 		return deliver_datagram(w, m, v);
 	if (v->l4 != (v->version == 4 ? IP_ICMP : IP_ICMP6)) {
+		if (host)
+			return ROUTE_HOST;
 		report(w, m, TR_ICMP_PROTOCOL, ip_protocol_at(rte_pktmbuf_mtod(m, const uint8_t *), v));
 		return TR_DROP(ROUTE_DROP_PROTOCOL);
 	}
@@ -269,7 +277,7 @@ deliver(const struct walk *w, struct rte_mbuf **slot, const struct ip_view *v)
 	case ICMP_CHECKSUM:
 		return TR_DROP(ROUTE_DROP_ICMP_CHECKSUM);
 	default:
-		return TR_DROP(ROUTE_DROP_ICMP);
+		return host ? ROUTE_HOST : TR_DROP(ROUTE_DROP_ICMP);
 	}
 }
 
@@ -427,6 +435,7 @@ route_create(struct tr_instance *instance, const struct tr_host *host, const voi
 		named &= r->gate[g].name != NULL;
 	}
 	r->udp = me->out[ROUTE_UDP].to >= 0;
+	r->host_linked = me->out[ROUTE_HOST].to >= 0;
 	char why[300];
 	if (!named || !fill_table(r, why, sizeof(why))) {
 		host->fail(instance, "%s", named ? why : "out of memory");
@@ -489,6 +498,8 @@ static const struct tr_in_gate route_in[] = {
 	{"in", TR_TYPE_IP, .process = route_process, .trace = trace_ip, .doc = "packets to forward"}, {0}};
 static const struct tr_out_gate route_out[] = {
 	[ROUTE_UDP] = {"udp", TR_TYPE_UDP, TR_GATE_OPTIONAL, TR_META_L3 | TR_META_ENDPOINT, "datagrams for its own addresses"},
+	[ROUTE_HOST] = {"host", TR_TYPE_IP, TR_GATE_OPTIONAL, TR_META_L3,
+		"what else is for its own addresses, and datagrams without gate udp: for the kernel of this box (class host)"},
 	{"*", TR_TYPE_IP, TR_GATE_DYNAMIC, TR_META_L3 | TR_META_NEXT_HOP, "where a route leads"},
 	{0},
 };
@@ -502,8 +513,8 @@ static const struct tr_drop_reason route_drops[] = {
 	{"too_big", "larger than the next hop's MTU, and not to be split; the sender is told"},
 	{"icmp_checksum", "ICMP checksum wrong"},
 	{"icmp", "ICMP message for this box that it does not answer"},
-	{"protocol", "for this box, but neither UDP nor ICMP"},
-	{"no_port", "a datagram for its own addresses, and gate udp leads nowhere"},
+	{"protocol", "for this box, but neither UDP nor ICMP, and gate host leads nowhere"},
+	{"no_port", "a datagram for its own addresses, and the gates udp and host lead nowhere"},
 	{"no_source", "made here, and no address of this family to send it from"},
 	{"options", "source route, or malformed IPv4 options; IPv6 options or routing header that this box does not take"},
 	{0},

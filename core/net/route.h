@@ -91,12 +91,12 @@ struct route {
 	const struct route_options *options;
 	struct fib *_Atomic fib; /* written by the control thread */
 	struct route_table *table;
-	bool udp;                /* gate udp is linked */
+	bool udp, host_linked;   /* these gates are linked */
 	unsigned n_gates;
 	struct route_gate gate[];
 };
 
-enum { ROUTE_UDP }; /* out gates; those of the routes follow */
+enum { ROUTE_UDP, ROUTE_HOST }; /* out gates; those of the routes follow */
 
 int route_gate_by_name(void *route, const char *name); /* of a route; -1: none */
 void route_show(void *route, struct tr_show *out);

@@ -13,7 +13,7 @@ int
 route_gate_by_name(void *self, const char *name)
 {
 	const struct route *r = self;
-	for (unsigned g = ROUTE_UDP + 1; g < r->n_gates; g++)
+	for (unsigned g = ROUTE_HOST + 1; g < r->n_gates; g++)
 		if (strcmp(r->gate[g].name, name) == 0)
 			return (int)g;
 	return -1;

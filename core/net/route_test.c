@@ -14,7 +14,7 @@ static uint64_t mtu[3] = {1500, 1400, 1500};
 static struct tr_addr own[2];
 static struct tr_route_option routes[8];
 static struct route_options options;
-static bool udp_linked;
+static bool udp_linked, host_linked;
 
 static const struct tr_option mtu_option[] = {{"mtu", TR_OPT_UINT, .flags = TR_OPT_MTU}, {0}};
 static const struct tr_class target = {.name = "target", .options = mtu_option};
@@ -29,9 +29,10 @@ plan(struct rig *g)
 		g->pi[k + 1] = (struct plan_instance){.name = "t", .class_ = &target, .options = &mtu[k]};
 	g->pi[3] = (struct plan_instance){.name = "lan", .class_ = &class_interface, .options = &interface_like};
 	g->gate[0] = (struct plan_gate){.name = "udp", .to = udp_linked ? 1 : -1};
+	g->gate[1] = (struct plan_gate){.name = "host", .to = host_linked ? 1 : -1};
 	for (int k = 1; k < 4; k++)
-		g->gate[k] = (struct plan_gate){.name = "x", .to = k};
-	g->pi[0].n_out = 4;
+		g->gate[k + 1] = (struct plan_gate){.name = "x", .to = k};
+	g->pi[0].n_out = 5;
 }
 
 static void
@@ -50,11 +51,11 @@ open_router(void **state)
 	options = (struct route_options){.address = {2, own}, .clamp_mss = true};
 	assert_true(parse_addr("100.64.0.1", &own[0]));
 	assert_true(parse_addr("fd00::1", &own[1]));
-	route(0, "10.0.0.0/8", 1, NULL);
-	route(1, "10.1.0.0/16", 2, NULL);
-	route(2, "0.0.0.0/0", 3, "192.0.2.254");
-	route(3, "fd01::/64", 1, NULL);
-	route(4, "fd02::/64", 2, "fd01::9");
+	route(0, "10.0.0.0/8", 2, NULL);
+	route(1, "10.1.0.0/16", 3, NULL);
+	route(2, "0.0.0.0/0", 4, "192.0.2.254");
+	route(3, "fd01::/64", 2, NULL);
+	route(4, "fd02::/64", 3, "fd01::9");
 	assert_true(rig_open(&r, &class_route, "router", &options, plan));
 	return 0;
 }
@@ -81,9 +82,9 @@ longest_prefix_wins(void **state)
 	static const struct {
 		const char *src, *dst, *verdict, *via;
 	} row[] = {
-		{"10.0.0.1", "10.2.0.1", "gate 1", NULL}, {"10.0.0.1", "10.1.0.1", "gate 2", NULL},
-		{"10.0.0.1", "203.0.113.1", "gate 3", "192.0.2.254"}, {"fd01::1", "fd01::2", "gate 1", NULL},
-		{"fd01::1", "fd02::2", "gate 2", "fd01::9"}, {"fd04::1", "fd03::2", "drop no_route", NULL},
+		{"10.0.0.1", "10.2.0.1", "gate 2", NULL}, {"10.0.0.1", "10.1.0.1", "gate 3", NULL},
+		{"10.0.0.1", "203.0.113.1", "gate 4", "192.0.2.254"}, {"fd01::1", "fd01::2", "gate 2", NULL},
+		{"fd01::1", "fd02::2", "gate 3", "fd01::9"}, {"fd04::1", "fd03::2", "drop no_route", NULL},
 		{"10.0.0.1", "224.0.0.1", "drop multicast", NULL}, {"10.0.0.1", "255.255.255.255", "drop multicast", NULL},
 		{"fd01::1", "ff02::1", "drop multicast", NULL}, {"fe80::1", "fd01::2", "drop ip_source", NULL},
 		{"::", "fd01::2", "drop ip_source", NULL}, {"fd01::1", "fe80::2", "drop ip_destination", NULL},
@@ -109,14 +110,14 @@ hops_are_counted(void **state)
 {
 	size_t n = tp_udp(buf, "10.0.0.1", 1, "10.2.0.1", 2, 30);
 	rig_send(&r, "in", buf, n, NULL);
-	const struct rig_out *o = expect("gate 1");
+	const struct rig_out *o = expect("gate 2");
 	assert_int_equal(o->data[8], 63);
 	assert_true(tp_good(o->data, n));
 	rig_send(&r, "in", buf, n, &(struct tr_meta){.flags = TR_META_OWN});
-	assert_int_equal(expect("gate 1")->data[8], 64);
+	assert_int_equal(expect("gate 2")->data[8], 64);
 	n = tp_udp(buf, "fd01::1", 1, "fd02::1", 2, 30);
 	rig_send(&r, "in", buf, n, NULL);
-	assert_int_equal(expect("gate 2")->data[7], 63);
+	assert_int_equal(expect("gate 3")->data[7], 63);
 }
 
 static void
@@ -132,7 +133,7 @@ time_exceeded(void **state)
 			memcpy(buf + 10, &sum, 2);
 		}
 		rig_send(&r, "in", buf, n, NULL);
-		const struct rig_out *o = expect("gate 2"); /* back to the sender */
+		const struct rig_out *o = expect("gate 3"); /* back to the sender */
 		assert_int_equal(o->len, l3 + 8 + n);
 		assert_true(tp_good(o->data, o->len));
 		assert_int_equal(o->data[l3], v6 ? 3 : 11);
@@ -164,10 +165,10 @@ too_big_is_reported(void **state)
 	for (unsigned v6 = 0; v6 < 2; v6++) {
 		size_t l3 = v6 ? 40 : 20, n = big(v6, 0x40, 1400 - l3 - 8);
 		rig_send(&r, "in", buf, n, NULL);
-		expect("gate 2"); /* exactly the MTU */
+		expect("gate 3"); /* exactly the MTU */
 		n = big(v6, 0x40, 1401 - l3 - 8);
 		rig_send(&r, "in", buf, n, NULL);
-		const struct rig_out *o = expect("gate 1");
+		const struct rig_out *o = expect("gate 2");
 		assert_int_equal(o->len, v6 ? 1280 : 576);
 		assert_true(tp_good(o->data, o->len));
 		assert_int_equal(o->data[l3], v6 ? 2 : 3);
@@ -176,8 +177,8 @@ too_big_is_reported(void **state)
 		expect("drop too_big");
 	}
 	rig_send(&r, "in", buf, big(0, 0, 1400), NULL); /* RFC 791: may be split */
-	assert_int_equal(expect("gate 2")->len, 1396);
-	assert_int_equal(expect("gate 2")->len, 1428 - 1396 + 20);
+	assert_int_equal(expect("gate 3")->len, 1396);
+	assert_int_equal(expect("gate 3")->len, 1428 - 1396 + 20);
 	assert_null(rig_next(&r));
 }
 
@@ -189,9 +190,9 @@ unreachable(void **state)
 		const char *src, *dst, *verdict, *drop;
 		uint8_t proto, type, code;
 	} row[] = {
-		{"fd01::1", "fd09::1", "gate 1", "drop no_route", 17, 1, 0}, {"fd01::1", "fd00::1", "gate 1", "drop no_port", 17, 1, 4},
-		{"fd01::1", "fd00::1", "gate 1", "drop protocol", 6, 4, 1},
-		{"10.1.0.1", "100.64.0.1", "gate 2", "drop no_port", 17, 3, 3}, {"10.1.0.1", "100.64.0.1", "gate 2", "drop protocol", 6, 3, 2},
+		{"fd01::1", "fd09::1", "gate 2", "drop no_route", 17, 1, 0}, {"fd01::1", "fd00::1", "gate 2", "drop no_port", 17, 1, 4},
+		{"fd01::1", "fd00::1", "gate 2", "drop protocol", 6, 4, 1},
+		{"10.1.0.1", "100.64.0.1", "gate 3", "drop no_port", 17, 3, 3}, {"10.1.0.1", "100.64.0.1", "gate 3", "drop protocol", 6, 3, 2},
 	};
 	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {
 		const bool v6 = strchr(row[i].src, ':') != NULL;
@@ -214,7 +215,7 @@ source_is_filled(void **state)
 	static const struct {
 		const char *src, *dst, *verdict;
 		bool ours;
-	} row[] = {{"0.0.0.0", "10.1.0.1", "gate 2", true}, {"::", "fd01::1", "gate 1", true}, {"0.0.0.0", "203.0.113.1", "gate 3", false}};
+	} row[] = {{"0.0.0.0", "10.1.0.1", "gate 3", true}, {"::", "fd01::1", "gate 2", true}, {"0.0.0.0", "203.0.113.1", "gate 4", false}};
 	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {
 		const bool v6 = strchr(row[i].src, ':') != NULL;
 		size_t n = tp_icmp(buf, row[i].src, row[i].dst, v6 ? 1 : 3, 64, 40);
@@ -254,7 +255,7 @@ no_error_about(void **state)
 	assert_null(rig_next(&r));
 	n = tp_icmp(buf, "10.2.0.1", "10.2.0.9", 8, 1, 30); /* but about an echo request */
 	rig_send(&r, "in", buf, n, NULL);
-	expect("gate 1");
+	expect("gate 2");
 	expect("drop ttl");
 }
 
@@ -304,7 +305,7 @@ mss_is_clamped_in_both_directions(void **state)
 	options.clamp_mss = false;
 	class_route.reconfigure(r.self, &options);
 	rig_send(&r, "in", buf, tp_syn(buf, "10.2.0.1", "10.1.0.1", 2, row[0].options, 4), NULL);
-	assert_memory_equal(expect("gate 2")->data + 42, ((uint8_t[]){0x05, 0xb4}), 2);
+	assert_memory_equal(expect("gate 3")->data + 42, ((uint8_t[]){0x05, 0xb4}), 2);
 }
 
 static void
@@ -312,13 +313,13 @@ own_addresses_answer(void **state)
 {
 	size_t n = tp_icmp(buf, "10.1.0.5", "100.64.0.1", 8, 1, 30); /* not forwarded: no hop counted */
 	rig_send(&r, "in", buf, n, NULL);
-	const struct rig_out *o = expect("gate 2");
+	const struct rig_out *o = expect("gate 3");
 	assert_true(tp_good(o->data, n));
 	assert_int_equal(o->data[20], 0);
 	assert_int_equal(o->data[8], 64);
 	n = tp_icmp(buf, "fd01::5", "fd00::1", 128, 9, 30);
 	rig_send(&r, "in", buf, n, NULL);
-	assert_int_equal(expect("gate 1")->data[40], 129);
+	assert_int_equal(expect("gate 2")->data[40], 129);
 	n = tp_udp(buf, "fd01::5", 1000, "fd00::1", 53, 30);
 	rig_send(&r, "in", buf, n, NULL);
 	o = expect("gate 0");
@@ -329,8 +330,62 @@ own_addresses_answer(void **state)
 	expect("drop udp_checksum");
 	n = tp_syn(buf, "10.1.0.5", "100.64.0.1", 2, NULL, 0);
 	rig_send(&r, "in", buf, n, NULL);
-	expect("gate 2");
+	expect("gate 3");
 	expect("drop protocol");
+}
+
+static int
+open_router_with_host(void **state)
+{
+	host_linked = true;
+	return open_router(state);
+}
+
+static int
+done_with_host(void **state)
+{
+	host_linked = false;
+	return done(state);
+}
+
+/* What is for our addresses, and no echo request, is the kernel's; so are errors about what it sent from them. */
+static void
+the_kernel_gets_the_rest(void **state)
+{
+	const struct tr_meta meta = {.flags = TR_META_OWN | TR_META_HOST};
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		const char *us = v6 ? "fd00::1" : "100.64.0.1", *peer = v6 ? "fd02::2" : "10.1.0.5";
+		rig_send(&r, "in", buf, tp_syn(buf, peer, us, 2, NULL, 0), NULL);
+		expect("gate 1");
+		rig_send(&r, "in", buf, tp_udp(buf, peer, 1, us, 2, 30), NULL);
+		expect("gate 1");
+		rig_send(&r, "in", buf, tp_icmp(buf, peer, us, v6 ? 1 : 3, 64, 40), NULL);
+		expect("gate 1");
+		rig_send(&r, "in", buf, tp_icmp(buf, peer, us, v6 ? 128 : 8, 64, 40), NULL);
+		expect("gate 3");
+		size_t n = tp_udp(buf, us, 1, peer, 2, 1500);
+		if (!v6) {
+			buf[6] = 0x40;
+			memset(buf + 10, 0, 2);
+			const uint16_t sum = rte_ipv4_cksum((void *)buf);
+			memcpy(buf + 10, &sum, 2);
+		}
+		rig_send(&r, "in", buf, n, &meta);
+		const struct rig_out *o = expect("gate 1");
+		assert_true(tp_good(o->data, o->len));
+		assert_int_equal(o->data[v6 ? 40 : 20], v6 ? 2 : 3);
+		assert_memory_equal(o->data + (v6 ? 8 : 12), own[v6].ip, v6 ? 16 : 4);
+		expect("drop too_big");
+		n = tp_udp(buf, us, 1, peer, 2, 30);
+		buf[v6 ? 7 : 8] = 1; /* BGP to a neighbour */
+		if (!v6) {
+			memset(buf + 10, 0, 2);
+			const uint16_t sum = rte_ipv4_cksum((void *)buf);
+			memcpy(buf + 10, &sum, 2);
+		}
+		rig_send(&r, "in", buf, n, &meta);
+		assert_int_equal(expect("gate 3")->data[v6 ? 7 : 8], 1);
+	}
 }
 
 static void
@@ -342,7 +397,7 @@ routes_change_while_running(void **state)
 		other.routes.n = i & 1 ? 5 : 1; /* without 10.1.0.0/16, or with */
 		class_route.reconfigure(r.self, &other);
 		rig_send(&r, "in", buf, n, NULL);
-		expect(i & 1 ? "gate 2" : "gate 1");
+		expect(i & 1 ? "gate 3" : "gate 2");
 		class_route.reconfigure(r.self, &options);
 	}
 }
@@ -363,6 +418,7 @@ main(void)
 		cmocka_unit_test(errors_are_limited),
 		ROUTER(mss_is_clamped_in_both_directions),
 		cmocka_unit_test_setup_teardown(own_addresses_answer, open_router_with_udp, done),
+		cmocka_unit_test_setup_teardown(the_kernel_gets_the_rest, open_router_with_host, done_with_host),
 		ROUTER(routes_change_while_running),
 	};
 	if (rcu_init() != 0)

@@ -50,6 +50,9 @@ void plan_check_services(struct builder *b);
 uint64_t plan_flagged(const struct plan_instance *i, enum tr_option_flag flag); /* value of that option, or 0 */
 const struct cfg_node *plan_flagged_node(const struct plan_instance *i, enum tr_option_flag flag);
 
+/* adopt.c: once all links are there */
+void plan_adopt(struct builder *b);
+
 /* routes.c */
 void plan_check_routes(struct builder *b);
 

@@ -40,13 +40,14 @@ check_unlinked(struct builder *b, const struct plan_instance *i)
 				i->name, i->out[g].name, i->name, i->out[g].name);
 }
 
-/* The port of an interface: its option `port`, or its own name. */
+/* The port of an interface, or of the kernel: option `port`, or the instance's own name. */
 static void
 check_port(struct builder *b, const struct plan_instance *i)
 {
 	const char *names[APPLIANCE_MAX_PORTS + 1], *port = i->name;
 	const struct cfg_node *where = i->where;
-	if (b->ports == NULL || i->plugin != NULL || strcmp(i->class_->name, "interface") != 0)
+	const bool host = strcmp(i->class_->name, "host") == 0;
+	if (b->ports == NULL || i->plugin != NULL || (!host && strcmp(i->class_->name, "interface") != 0))
 		return;
 	for (const struct tr_option *o = i->class_->options; o != NULL && o->key != NULL && i->options != NULL; o++) {
 		const struct cfg_node *n = cfg_get(i->options_node, o->key);
@@ -57,8 +58,13 @@ check_port(struct builder *b, const struct plan_instance *i)
 	}
 	for (unsigned p = 0; p < b->ports->n_ports; p++) {
 		names[p] = b->ports->port[p].name;
-		if (strcmp(names[p], port) == 0)
-			return;
+		if (strcmp(names[p], port) != 0)
+			continue;
+		const char *device = b->ports->port[p].device;
+		if (device != NULL && appliance_is_host(device) != host)
+			diag_at(b->d, DIAG_ERROR, where, host ? "port `%.40s` (line %u of %s) is no `device = \"host\"`" :
+				"port `%.40s` (line %u of %s) is the kernel's, and takes class host", port, b->ports->port[p].line, b->ports->file);
+		return;
 	}
 	names[b->ports->n_ports] = NULL;
 	const char *near = did_you_mean(port, names);

@@ -268,8 +268,17 @@ concerns(const struct plan_action *a, const struct plan *from, const struct plan
 	       (a->to >= 0 && meaning_about(fact, "instance", to->instance[a->to].name));
 }
 
+static bool
+adopts(const struct tr_class *c)
+{
+	for (const struct tr_option *o = c->options; o != NULL && o->key != NULL; o++)
+		if (o->flags & TR_OPT_ADOPT)
+			return true;
+	return false;
+}
+
 /* An instance with gates by its links and routes is made again when these, or what they lead to, change; `drop` is there as
- * long as links lead to it. */
+ * long as links lead to it; the kernel's device has the addresses of what links to it. */
 static bool
 follows(const struct plan_action *a, const struct plan *to, const char *fact)
 {
@@ -277,6 +286,8 @@ follows(const struct plan_action *a, const struct plan *to, const char *fact)
 	char name[100];
 	if (a->verb == PLAN_CREATE || a->verb == PLAN_REMOVE)
 		return strstr(a->text, " drop: ") != NULL && strncmp(fact, "link ", 5) == 0 && strstr(fact, " -> drop") != NULL;
+	if (a->verb == PLAN_RECONFIGURE && i != NULL && adopts(i->class_))
+		return strncmp(fact, "link ", 5) == 0 || strstr(fact, "|address=") != NULL;
 	if (a->verb != PLAN_RECREATE || strstr(a->text, "gate") == NULL || i == NULL)
 		return false;
 	snprintf(name, sizeof(name), "link %s.", i->name);

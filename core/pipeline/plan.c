@@ -180,6 +180,7 @@ parse_instances(struct builder *b, const struct cfg_node *root)
 	plan_links(b, cfg_get(root, "links"));
 	while (i < b->plan->n_instances)
 		parse_options(b, &b->plan->instance[i++]);
+	plan_adopt(b);
 }
 
 static void

@@ -65,16 +65,16 @@ gates(void **state)
 	assert_int_equal(p->n_instances, 9); /* drop is not written down */
 	assert_leads(p, "wan", 0, "ip", "drop", 0);
 	assert_leads(p, "wan", 1, "udp", "mux", 0);
-	assert_leads(p, "wan", 3, "reply", "wan", 1);
-	assert_leads(p, "wan", 4, "frame", "wan", 2);
-	assert_leads(p, "mux", 1, "stun", "stun", 0);
-	assert_leads(p, "mux", 2, "wireguard", "wg0", 0);
+	assert_leads(p, "wan", 4, "reply", "wan", 1);
+	assert_leads(p, "wan", 5, "frame", "wan", 2);
+	assert_leads(p, "mux", 2, "stun", "stun", 0);
+	assert_leads(p, "mux", 3, "wireguard", "wg0", 0);
 	assert_leads(p, "path", 0, "udp", "wan", 0);
 	assert_leads(p, "router", 0, "udp", "dns", 0);
-	assert_leads(p, "router", 1, "wg0.plain", "wg0", 1);
-	assert_leads(p, "router", 2, "lan.ip", "lan", 0);
-	assert_int_equal(instance(p, "router")->n_out, 3);
-	assert_int_equal(instance(p, "mux")->out[2].where->line, 15);
+	assert_leads(p, "router", 2, "wg0.plain", "wg0", 1);
+	assert_leads(p, "router", 3, "lan.ip", "lan", 0);
+	assert_int_equal(instance(p, "router")->n_out, 4);
+	assert_int_equal(instance(p, "mux")->out[3].where->line, 15);
 	assert_string_equal(p->domain, "mesh.example");
 	assert_int_equal(p->names.n, 1);
 	assert_int_equal(p->n_peers, 1);
@@ -97,6 +97,56 @@ ports(void **state)
 	struct fixture f = begin();
 	assert_null(plan_parse("t", text, strlen(text), &c, &a, false, &f.d));
 	end(&f, "t:1:13: error: no port `wam` in a.cfg (did you mean `wan`?)\n");
+}
+
+/* A port of the kernel's takes class host, and no other does. */
+static void
+host_ports(void **state)
+{
+	static const char text[] = "instances: {a: {class: interface, port: host, address: 10.0.0.1/8}, b: {class: host, port: wan}, "
+				   "host: {class: host}}\n"
+				   "links: [a.ip -> drop, a.udp -> drop, b.ip -> drop, host.ip -> drop]\n";
+	struct catalogue_entry entries[TEST_CLASSES];
+	struct catalogue c = test_catalogue(entries);
+	struct appliance a = {.file = "a.cfg", .n_ports = 2,
+		.port = {{.name = "wan", .device = "net_null0", .line = 1}, {.name = "host", .device = "host,iface=tr0", .line = 2}}};
+	struct fixture f = begin();
+	assert_null(plan_parse("t", text, strlen(text), &c, &a, false, &f.d));
+	end(&f, "t:1:41: error: port `host` (line 2 of a.cfg) is the kernel's, and takes class host\n"
+		"t:1:92: error: port `wan` (line 1 of a.cfg) is no `device = \"host\"`\n");
+}
+
+/* The kernel's device has the addresses of what links to it, once each; or those that are written down. */
+static void
+adopted(void **state)
+{
+	static const char text[] = "instances:\n"
+				   "  wan: {class: interface, address: [192.0.2.1/24, \"2001:db8::1/64\"]}\n"
+				   "  lan: {class: interface, address: 10.0.0.1/8}\n"
+				   "  router: {class: route, address: 100.64.0.1, routes: {192.0.2.0/24: wan.ip}}\n"
+				   "  mux: {class: mux}\n"
+				   "  host: {class: host}\n"
+				   "  other: {class: host, address: 192.0.2.9/24}\n"
+				   "links: [wan.ip -> router.in, lan.ip -> router.in, wan.udp -> mux.in, lan.udp -> mux.in, wan.host -> host.ip, "
+				   "mux.host -> host.ip, router.host -> host.ip, lan.host -> other.ip, host.ip -> router.in, other.ip -> router.in]\n";
+	struct diags d = {0};
+	struct plan *p = test_plan(text, &d);
+	char *said = printed(&d);
+	assert_string_equal(said, "");
+	free(said);
+	assert_non_null(p);
+	const struct plan_instance *host = instance(p, "host"), *other = instance(p, "other");
+	for (const struct tr_option *o = host->class_->options; o->key != NULL; o++) {
+		if (strcmp(o->key, "address") != 0)
+			continue;
+		char *text_of = option_text(o, host->options), *written = option_text(o, other->options);
+		assert_string_equal(text_of, "192.0.2.1/24, 2001:db8::1/64, 100.64.0.1/32");
+		assert_string_equal(written, "192.0.2.9/24");
+		free(text_of);
+		free(written);
+	}
+	plan_free(p);
+	diags_free(&d);
 }
 
 static void
@@ -147,7 +197,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gates),
-		cmocka_unit_test(ports),
+		cmocka_unit_test(ports), cmocka_unit_test(host_ports), cmocka_unit_test(adopted),
 		cmocka_unit_test(refused_plugin),
 		cmocka_unit_test(many_peers),
 	};

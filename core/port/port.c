@@ -4,6 +4,7 @@
 #include "../control/rcu.h"
 #include "device.h"
 #include "guard.h"
+#include "kernel.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct port {
 	struct rte_mempool *pool;
 	uint16_t workers;
 	struct device *_Atomic device; /* control thread writes; NULL while the device is gone */
+	struct tun *tun;               /* of kind host, which has no device; else NULL */
 	struct port_worker *worker;
 	/* Control thread. */
 	bool closing; /* unpublished, not yet closed: the name is not free */
@@ -107,6 +109,12 @@ port_tx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n)
 	return (uint16_t)rte_ring_enqueue_burst(d->shared[worker % d->tx_queues], (void **)pkts, n, NULL);
 }
 
+struct tun *
+port_tun(const struct port *p)
+{
+	return p->tun;
+}
+
 bool
 port_csum_offload(const struct port *p)
 {
@@ -144,9 +152,28 @@ add_stats(struct rte_eth_stats *to, const struct rte_eth_stats *s)
 	to->oerrors += s->oerrors;
 }
 
+static uint64_t
+seen(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void
+show_tun(const struct port *p, struct port_info *out)
+{
+	const struct tun *t = p->tun;
+	*out = (struct port_info){.name = p->cfg->name, .device = p->cfg->device, .driver = "tun", .queues = 1, .up = true,
+		.rx = seen(&t->rx), .rx_bytes = seen(&t->rx_bytes), .tx = seen(&t->tx), .tx_bytes = seen(&t->tx_bytes),
+		.tx_dropped = seen(&t->tx_dropped)};
+}
+
 void
 port_show(const struct port *p, struct port_info *out)
 {
+	if (p->tun != NULL) {
+		show_tun(p, out);
+		return;
+	}
 	const struct device *d = device_of(p);
 	struct rte_eth_stats s = p->before, now;
 	struct rte_eth_link link = {.link_status = 1};
@@ -185,9 +212,32 @@ publish(struct port *p, struct device *d)
 }
 
 static bool
+open_tun(struct port *p, const struct appliance *a, struct diags *d)
+{
+	char why[160], name[64];
+	if (!device_arg(p->cfg->device, "iface", name, sizeof(name)))
+		snprintf(name, sizeof(name), "%s", p->cfg->name);
+	p->tun = tun_open(name, why, sizeof(why));
+	if (p->tun == NULL)
+		diag_pos(d, DIAG_ERROR, a->file, p->cfg->line, 0, "port `%s`: %s", p->cfg->name, why);
+	return p->tun != NULL;
+}
+
+static bool
+has_host(const struct appliance *a)
+{
+	for (unsigned i = 0; i < a->n_ports; i++)
+		if (appliance_is_host(a->port[i].device))
+			return true;
+	return false;
+}
+
+static bool
 open_port(struct port *p, const struct appliance *a, struct diags *d)
 {
 	char why[160];
+	if (appliance_is_host(p->cfg->device))
+		return open_tun(p, a, d);
 	if (!guard_check(a, p->cfg, d))
 		return false;
 	struct device *dev = device_open(p->cfg, p->pool, p->workers, NULL, why, sizeof(why));
@@ -195,6 +245,10 @@ open_port(struct port *p, const struct appliance *a, struct diags *d)
 		diag_pos(d, DIAG_ERROR, a->file, p->cfg->line, 0, "port `%s`: %s", p->cfg->name, why);
 		return false;
 	}
+	if (has_host(a) && dev->iface[0] != '\0' && !kernel_hush(dev->iface))
+		diag_pos(d, DIAG_WARNING, a->file, p->cfg->line, 0, "port `%s`: the kernel answers on %s, too, for it has the addresses of the "
+			"host port: set net.ipv4.conf.%s.rp_filter=1, arp_ignore=8 and net.ipv6.conf.%s.disable_ipv6=1", p->cfg->name, dev->iface,
+			dev->iface, dev->iface);
 	if (dev->rx_queues < p->cfg->queues)
 		diag_pos(d, DIAG_WARNING, a->file, p->cfg->line, 0, "port `%s`: %u queues wanted, %s has %u",
 		        p->cfg->name, (unsigned)p->cfg->queues, dev->driver, dev->rx_queues);
@@ -235,6 +289,8 @@ ports_close(void)
 		struct device *d = device_of(&ports[i]);
 		if (d != NULL)
 			device_close(d);
+		if (ports[i].tun != NULL)
+			tun_close(ports[i].tun);
 		free(ports[i].worker);
 	}
 	free(ports);
@@ -285,9 +341,9 @@ ports_tick(void)
 {
 	for (unsigned i = 0; i < n_ports; i++) {
 		struct device *d = device_of(&ports[i]);
-		if (d == NULL)
+		if (d == NULL && ports[i].tun == NULL)
 			reopen(&ports[i]);
-		else if (device_gone(d))
+		else if (d != NULL && device_gone(d))
 			lose(&ports[i], d);
 	}
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "../config/appliance.h"
+#include "tun.h"
 
 #include <rte_mbuf.h>
 
@@ -35,4 +36,5 @@ unsigned port_each(void (*fn)(void *arg, struct port *p), void *arg);
 /* Worker. Bursts; tx returns how many were taken (the rest stay the caller's). */
 uint16_t port_rx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n);
 uint16_t port_tx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n);
+struct tun *port_tun(const struct port *p); /* any thread: of a port of kind host (tun.h); NULL: another kind */
 bool port_csum_offload(const struct port *p); /* tx UDP checksum by the NIC */

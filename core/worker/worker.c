@@ -57,6 +57,13 @@ thread_push(struct graph_thread *t, uint16_t to, struct rte_mbuf *pkt, uint32_t 
 	return true;
 }
 
+unsigned
+thread_room(struct graph_thread *t, uint16_t to)
+{
+	struct engine *e = ((struct thread *)t)->engine;
+	return rte_ring_free_count(engine_thread(e, to)->in[t->id]);
+}
+
 /* An instance's node of this lane; one that had none on this service loop begins here. */
 static void
 take_on(struct thread *t, struct graph_node *own)

@@ -179,6 +179,12 @@ port_csum_offload(const struct port *p)
 	return false;
 }
 
+struct tun *
+port_tun(const struct port *p)
+{
+	return NULL;
+}
+
 bool
 ports_open(const struct appliance *a, struct rte_mempool *pool, uint16_t workers, struct diags *d)
 {

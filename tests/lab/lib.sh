@@ -4,6 +4,7 @@
 #   lab_begin "$@"              # first: private mounts (own /run/wireguard), clean-up on every exit
 #   lab_ns client gw lan        # namespaces
 #   lab_wire client eth0 198.51.100.10/24 gw wan      # a veth pair; the gateway's end has no address: DPDK owns it
+#   lab_host gw                 # a port to the kernel of that namespace
 #   lab_daemon gw pipeline.yaml # tailraced there with ports for every wire that ends in it; waits until it runs
 #   lab client ping -c1 …       # a command in a namespace
 #   lab_check 'TEXT' COMMAND…   # prints PASS or FAIL and the text; a FAIL makes the script end with 1
@@ -99,6 +100,9 @@ lab_wire() {
 	LAB_PORTS[$gw]+=" $port"
 }
 
+# lab_host GATEWAY: a host port there, named host.
+lab_host() { LAB_PORTS[$1]+=" host"; }
+
 lab_switch() {
 	lab_ns "$1"
 	ip -n "$LAB_ID-$1" link add br0 type bridge mcast_snooping 0
@@ -157,7 +161,10 @@ lab_appliance() {
 	local gw=$1 pipeline=$2 port comma=
 	echo "ports = {"
 	for port in ${LAB_PORTS[$gw]}; do
-		echo "	$comma $port = { device = \"net_af_packet-$port,iface=$port,blocksz=65536,framecnt=2048\"; }"
+		case $port in
+		host) echo "	$comma host = { device = \"host\"; }" ;;
+		*) echo "	$comma $port = { device = \"net_af_packet-$port,iface=$port,blocksz=65536,framecnt=2048\"; }" ;;
+		esac
 		comma=';'
 	done
 	cat <<-CFG

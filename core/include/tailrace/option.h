@@ -49,6 +49,7 @@ enum tr_option_flag {
 	 */
 	TR_OPT_LISTEN_ALSO = 1u << 4,
 	TR_OPT_PEERS = 1u << 5,  /* TR_OPT_STRING: the instance whose peers this one follows (TR_CLASS_PROBES) */
+	TR_OPT_ADOPT = 1u << 6,  /* list of TR_OPT_IFADDR, absent: the addresses (option `address`) of those that link to this instance */
 };
 
 #define TR_LISTEN_ALSO_PORTS 256
