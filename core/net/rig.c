@@ -41,6 +41,12 @@ port_find(const char *name)
 	return strcmp(name, "none") == 0 ? NULL : &the_port;
 }
 
+const struct port *
+port_of_device(unsigned ifindex)
+{
+	return NULL;
+}
+
 void
 port_show(const struct port *p, struct port_info *out)
 {

@@ -8,6 +8,7 @@
 #include "net/fragment.h"
 #include "net/icmp.h"
 #include "net/options.h"
+#include "net/route_learn.h"
 #include "net/tcp.h"
 
 #include <errno.h>
@@ -457,6 +458,38 @@ route_reconfigure(void *self, const void *options)
 		return;
 	old = atomic_exchange_explicit(&r->fib, fib, memory_order_acq_rel);
 	r->host->defer(r->instance, free, old);
+	if (r->learn != NULL)
+		route_learn_again(r->learn);
+}
+
+static int
+route_start(void *self)
+{
+	struct route *r = self;
+	char why[200];
+	if (r->options->learn.n == 0)
+		return 0;
+	r->learn = route_learn_start(r, &r->options->learn, (uint32_t)r->options->learn_table, why, sizeof(why));
+	if (r->learn != NULL)
+		return 0;
+	r->host->fail(r->instance, "%s", why);
+	return -EIO;
+}
+
+static void
+route_stop(void *self)
+{
+	struct route *r = self;
+	if (r->learn != NULL)
+		route_learn_stop(r->learn);
+	r->learn = NULL;
+}
+
+static bool
+route_check(const void *options, char *text, size_t size)
+{
+	uint64_t set[4];
+	return route_learn_protocols(&((const struct route_options *)options)->learn, set, text, size);
 }
 
 static void *
@@ -492,6 +525,11 @@ static const struct tr_option route_options[] = {
 		.doc = "number of this routing table, as shown in status"},
 	{"clamp_mss", TR_OPT_BOOL, .change = TR_LIVE, .def = "true", .offset = offsetof(struct route_options, clamp_mss),
 		.doc = "lower the MSS of TCP SYNs to what both directions' MTU allows"},
+	{"learn", TR_OPT_STRING, .change = TR_RECREATE, .flags = TR_OPT_LIST, .max = 16, .offset = offsetof(struct route_options, learn),
+		.doc = "takes in routes that a routing daemon gives the kernel on a host port's device: protocols as the kernel calls them, "
+		       "such as `bird`, `bgp` (FRR) or a number; the next hop is found by the routes of this instance"},
+	{"learn_table", TR_OPT_UINT, .change = TR_RECREATE, .min = 1, .max = UINT32_MAX, .def = "254",
+		.offset = offsetof(struct route_options, learn_table), .doc = "the kernel's table that is learned from"},
 	{0},
 };
 static const struct tr_in_gate route_in[] = {
@@ -542,8 +580,11 @@ const struct tr_class class_route = {
 	.commands = route_commands,
 	.create = route_create,
 	.worker_init = route_worker_init,
+	.start = route_start,
 	.reconfigure = route_reconfigure,
+	.stop = route_stop,
 	.worker_fini = route_worker_fini,
 	.destroy = route_destroy,
+	.check = route_check,
 	.show = route_show,
 };

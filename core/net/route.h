@@ -19,6 +19,8 @@ struct route_options {
 	const char *file;
 	uint64_t table;
 	bool clamp_mss;
+	struct tr_list learn; /* const char *: protocols */
+	uint64_t learn_table;
 };
 
 struct next_hop {
@@ -91,6 +93,7 @@ struct route {
 	const struct route_options *options;
 	struct fib *_Atomic fib; /* written by the control thread */
 	struct route_table *table;
+	struct route_learn *learn; /* control thread; NULL: nothing is learned */
 	bool udp, host_linked;   /* these gates are linked */
 	unsigned n_gates;
 	struct route_gate gate[];

@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "engine.h"
 #include "net/classes.h"
+#include "net/route_learn.h"
 
 #include <errno.h>
 #include <tailrace/show.h>
@@ -28,6 +29,8 @@ route_show(void *self, struct tr_show *out)
 	out->uint(out, "table", r->options->table);
 	out->uint(out, "routes", c.pipeline + c.added);
 	out->uint(out, "added", c.added);
+	if (r->learn != NULL)
+		out->uint(out, "learned", route_learn_count(r->learn));
 	out->uint(out, "limit", route_limit);
 	out->uint(out, "next_hops", c.hops);
 	out->uint(out, "memory", c.memory);
@@ -89,7 +92,7 @@ find_command(void *self, int argc, char *const *argv, struct tr_show *out)
 		out->addr(out, "via", &hop->via);
 	if (hop != NULL) {
 		out->uint(out, "mtu", hop->mtu);
-		out->text(out, "by", added ? "command or file" : "pipeline");
+		out->text(out, "by", added ? "command, file or kernel" : "pipeline");
 	}
 	return 0;
 }

@@ -133,6 +133,15 @@ port_find(const char *name)
 	return NULL;
 }
 
+const struct port *
+port_of_device(unsigned ifindex)
+{
+	for (unsigned i = 0; i < n_ports; i++)
+		if (ports[i].tun != NULL && ports[i].tun->ifindex == ifindex)
+			return &ports[i];
+	return NULL;
+}
+
 unsigned
 port_each(void (*fn)(void *arg, struct port *p), void *arg)
 {

@@ -37,4 +37,5 @@ unsigned port_each(void (*fn)(void *arg, struct port *p), void *arg);
 uint16_t port_rx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n);
 uint16_t port_tx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n);
 struct tun *port_tun(const struct port *p); /* any thread: of a port of kind host (tun.h); NULL: another kind */
+const struct port *port_of_device(unsigned ifindex); /* of kind host, with this device of the kernel's; NULL: none */
 bool port_csum_offload(const struct port *p); /* tx UDP checksum by the NIC */

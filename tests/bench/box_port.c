@@ -185,6 +185,12 @@ port_tun(const struct port *p)
 	return NULL;
 }
 
+const struct port *
+port_of_device(unsigned ifindex)
+{
+	return NULL;
+}
+
 bool
 ports_open(const struct appliance *a, struct rte_mempool *pool, uint16_t workers, struct diags *d)
 {
