@@ -191,11 +191,38 @@ static const struct {
 	{"frame_full", "bursts are larger than a node takes"},
 };
 
+/* What happened to an instance more than once in the last minute, and says what is wrong around this box. */
+static const struct {
+	const char *counter, *why;
+} happening[] = {
+	{"unanswered", "a peer answers handshakes, but nothing else: does something on its path swallow large packets? Then a smaller "
+		       "`mtu` helps; or does a firewall?"},
+};
+
+static void
+add_happenings(const struct status *s, json_t *list)
+{
+	json_t *o;
+	size_t i;
+	char name[160];
+	json_array_foreach(s->instances, i, o)
+	{
+		const char *instance = json_string_value(json_object_get(o, "name"));
+		for (size_t k = 0; k < sizeof(happening) / sizeof(*happening); k++) {
+			snprintf(name, sizeof(name), "instances/%s/counters/%s", instance, happening[k].counter);
+			uint64_t n = series_minute(s->c->series, name);
+			if (n > 1)
+				problem(list, instance, "%s (%lu times in the last minute)", happening[k].why, (unsigned long)n);
+		}
+	}
+}
+
 static json_t *
 hints(const struct status *s, const json_t *drops)
 {
 	json_t *list = json_array(), *d;
 	size_t i;
+	add_happenings(s, list);
 	json_array_foreach(drops, i, d)
 	{
 		const char *instance = json_string_value(json_object_get(d, "instance"));

@@ -71,6 +71,14 @@ is_due(uint64_t due, uint64_t now)
 	return due && due <= now;
 }
 
+/* A session of ours that is hardly older than the silence in it: nothing has ever come back. */
+static bool
+never_heard(const struct sending *s, uint64_t now)
+{
+	return s->reject_at && s->rekey_at != UINT64_MAX &&
+	       now < s->rekey_at - REKEY_AFTER_TIME + KEEPALIVE_TIMEOUT + REKEY_TIMEOUT + 2 * SECOND;
+}
+
 void
 timers_fire(struct tr_node *node, struct tr_timer *timer)
 {
@@ -92,6 +100,7 @@ timers_fire(struct tr_node *node, struct tr_timer *timer)
 	if (is_due(t->handshake_due, now)) {
 		t->handshake_due = 0;
 		p->retries = 0;
+		node->count[COUNT_UNANSWERED] += never_heard(&hot_of(wg, id)->send, now);
 		handshake_start(node, id, true); /* as a retry: the address that we send from may be what fails */
 	}
 	if (is_due(t->keepalive_due, now)) {

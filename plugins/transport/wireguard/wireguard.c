@@ -461,6 +461,7 @@ static const struct tr_counter counters[] = {
 	[COUNT_KEEPALIVES_SENT] = {"keepalives_sent", "Empty data messages."},
 	[COUNT_HANDSHAKES_GIVEN_UP] = {"handshakes_given_up", "Handshakes given up after 20 initiations."},
 	[COUNT_JOBS_DEFERRED] = {"jobs_deferred", "Own initiations that waited for their turn on the job threads."},
+	[COUNT_UNANSWERED] = {"unanswered", "New sessions in which nothing came back for 15 s: the peer answers handshakes, and nothing larger."},
 	{.name = NULL},
 };
 

@@ -157,6 +157,7 @@ test_dead_peer(void **state)
 {
 	struct network *n = network_new((struct network_config){0});
 	connect_both(n);
+	pass(n, SECONDS(20));
 	say(&n->a, 60, 1);
 	n->a.wire_n = 0; /* lost */
 	fh_advance(n->a.h, SECONDS(14));
@@ -164,6 +165,13 @@ test_dead_peer(void **state)
 	assert_int_equal(fh_counter(n->a.h, "initiations_sent"), 1);
 	fh_advance(n->a.h, SECONDS(2));
 	assert_int_equal(fh_counter(n->a.h, "initiations_sent"), 2);
+	assert_int_equal(fh_counter(n->a.h, "unanswered"), 0); /* it was heard before */
+	settle(n);
+	say(&n->a, 60, 1);
+	n->a.wire_n = 0; /* the new session's first data is lost, too */
+	fh_advance(n->a.h, SECONDS(16));
+	assert_int_equal(fh_counter(n->a.h, "initiations_sent"), 3);
+	assert_int_equal(fh_counter(n->a.h, "unanswered"), 1);
 	network_free(n);
 }
 
