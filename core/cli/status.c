@@ -61,13 +61,13 @@ print_workers(const json_t *v)
 static void
 print_instances(const json_t *v)
 {
-	static const char *const columns[] = {"INSTANCE", "CLASS", "PLUGIN", NULL};
+	static const char *const columns[] = {"INSTANCE", "CLASS", "PLUGIN", "~STATE", NULL};
 	struct table *t = table_new(columns);
 	size_t i;
 	json_t *o;
 	json_array_foreach(json_object_get(v, "instances"), i, o)
 	{
-		const char *cells[] = {get_text(o, "name"), get_text(o, "class"), get_text(o, "plugin")};
+		const char *cells[] = {get_text(o, "name"), get_text(o, "class"), get_text(o, "plugin"), get_text(o, "state")};
 		table_row(t, cells);
 	}
 	table_print(t, stdout, 0);

@@ -61,6 +61,9 @@ double peer_session_age(const struct tr_peer *p, struct tr_endpoint *in_use);
 /* paths.c: the endpoint as text, all of a peer's paths with the one in use first; new references. */
 json_t *endpoint_json(const struct tr_endpoint *e);
 json_t *paths_json(uint32_t peer);
+/* paths.c: a command of the instance's class, NULL: it has none of that name; what it says, a new reference, NULL after `why`. */
+const struct tr_command *command_of(const struct tr_instance *i, const char *name);
+json_t *run_on(const struct tr_instance *i, const char *name, int argc, char *const *argv, char *why, size_t size);
 void pings_free(struct commands *c); /* those under way fail */
 bool parse_number(const char *s, unsigned min, unsigned max, unsigned *out);
 /* Bytes so far; false: its class does not count them. */

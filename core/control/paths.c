@@ -86,7 +86,7 @@ paths_json(uint32_t peer)
 
 /* ---- Instances' own commands ---- */
 
-static const struct tr_command *
+const struct tr_command *
 command_of(const struct tr_instance *i, const char *name)
 {
 	for (const struct tr_command *o = i->class_->commands; o && o->name; o++)
@@ -95,8 +95,7 @@ command_of(const struct tr_instance *i, const char *name)
 	return NULL;
 }
 
-/* NULL after `why`. */
-static json_t *
+json_t *
 run_on(const struct tr_instance *i, const char *name, int argc, char *const *argv, char *why, size_t size)
 {
 	const struct tr_command *o = command_of(i, name);

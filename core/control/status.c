@@ -104,12 +104,27 @@ find_plugin(struct status *s, const struct loaded_plugin *p)
 	return o;
 }
 
+/* An instance with a command `status` tells its `state` in a few words, and what it finds wrong as a `note`. */
+static void
+add_state(struct status *s, const struct tr_instance *i, json_t *o)
+{
+	char why[256];
+	json_t *v = command_of(i, "status") ? run_on(i, "status", 0, NULL, why, sizeof(why)) : NULL;
+	const char *note = json_string_value(json_object_get(v, "note"));
+	json_object_set(o, "state", json_object_get(v, "state"));
+	if (note)
+		problem(s->notices, i->name, "%s", note);
+	json_decref(v);
+}
+
 static void
 add_instance(void *arg, struct tr_instance *i)
 {
 	struct status *s = arg;
-	json_array_append_new(s->instances, json_pack("{s:s, s:s, s:s}", "name", i->name, "class", i->class_->name,
-						    "plugin", i->plugin ? i->plugin->desc->name : "core"));
+	json_t *o = json_pack("{s:s, s:s, s:s}", "name", i->name, "class", i->class_->name, "plugin",
+		i->plugin ? i->plugin->desc->name : "core");
+	add_state(s, i, o);
+	json_array_append_new(s->instances, o);
 	if (i->plugin)
 		json_array_append_new(json_object_get(find_plugin(s, i->plugin), "instances"), json_string(i->name));
 }

@@ -2,7 +2,7 @@
 /*
  * A load client for DERP relays, ours or stock: pairs of clients, one thread. Prints one JSON object.
  *
- *   derp-load PORT PID pairs N PPS SECONDS   N pairs, PPS packets of 1,300 bytes a second in all (0: as fast as they can)
+ *   derp-load [ADDRESS:]PORT PID pairs N PPS SECONDS   N pairs, PPS packets of 1,300 bytes a second in all (0: as fast as they can)
  *   derp-load PORT PID idle N                N connections that do nothing: memory of process PID before and after
  *   derp-load PORT PID connect N [AT-ONCE]   N connections, closed at once, so many at a time
  *
@@ -47,7 +47,7 @@ struct pair {
 };
 
 static SSL_CTX *ctx;
-static uint16_t port;
+static struct sockaddr_in target = {.sin_family = AF_INET};
 static uint32_t latency[BUCKETS];
 static bool counting;
 
@@ -138,10 +138,9 @@ shake_hands(struct client *c)
 static void
 join(struct client *c)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	const int on = 1;
 	*c = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-	if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&a, sizeof(a)) != 0)
+	if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&target, sizeof(target)) != 0)
 		die("connect");
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	c->ssl = SSL_new(ctx);
@@ -298,8 +297,11 @@ pairs(int pid, unsigned n, double pps, double seconds)
 	const uint64_t sent_now = total(x, n, true) - sent, got_now = total(x, n, false) - got;
 	for (unsigned i = 0; i < n; i++)
 		least = x[i].to.got - each[i] < least ? x[i].to.got - each[i] : least;
-	for (uint64_t end = now_ns() + 300000000u; now_ns() < end;) /* what is underway is not lost */
-		poll_receivers(ep, 10);
+	for (uint64_t have = 0, end = 0, t; (t = now_ns()) < end || have != total(x, n, false); poll_receivers(ep, 10)) {
+		if (have != total(x, n, false)) /* what is underway is not lost */
+			end = t + 300000000u;
+		have = total(x, n, false);
+	}
 	const double bits = (double)got_now * SIZE * 8;
 	printf("{\"pairs\": %u, \"offered_pps\": %.0f, \"sent_pps\": %.0f, \"gbps\": %.3f, \"gb_per_cpu_s\": %.3f, \"cpu\": %.2f, "
 	       "\"loss\": %.4f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"least_share\": %.2f}\n", n, pps, (double)sent_now / took,
@@ -358,13 +360,19 @@ main(int argc, char **argv)
 {
 	struct rlimit l;
 	if (argc < 5 || sodium_init() < 0) {
-		fprintf(stderr, "usage: derp-load PORT PID pairs N PPS SECONDS | idle N | connect N [AT-ONCE]\n");
+		fprintf(stderr, "usage: derp-load [ADDRESS:]PORT PID pairs N PPS SECONDS | idle N | connect N [AT-ONCE]\n");
 		return 2;
 	}
 	getrlimit(RLIMIT_NOFILE, &l);
 	l.rlim_cur = l.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &l);
-	port = (uint16_t)atoi(argv[1]);
+	const char *colon = strchr(argv[1], ':');
+	char address[16] = "127.0.0.1";
+	if (colon != NULL)
+		snprintf(address, sizeof(address), "%.*s", (int)(colon - argv[1]), argv[1]);
+	target.sin_port = htons((uint16_t)atoi(colon ? colon + 1 : argv[1]));
+	if (inet_pton(AF_INET, address, &target.sin_addr) != 1)
+		die(argv[1]);
 	const int pid = atoi(argv[2]);
 	const unsigned n = (unsigned)atoi(argv[4]);
 	ctx = SSL_CTX_new(TLS_client_method());

@@ -385,60 +385,6 @@ client_create(struct tr_instance *instance, const struct tr_host *host, const vo
 /* ---- What the operator sees ---- */
 
 static void
-show_region(struct tr_show *out, const struct report *r, uint64_t now)
-{
-	out->begin(out, NULL);
-	out->uint(out, "region", r->id);
-	if (r->home)
-		out->flag(out, "home", true);
-	out->text(out, "state", r->open ? "connected" : r->trying ? "connecting" : "idle");
-	if (r->node[0] != '\0')
-		out->text(out, "node", r->node);
-	if (r->latency_us != 0)
-		out->real(out, "latency_ms", r->latency_us / 1000.0);
-	if (r->since != 0)
-		out->uint(out, "since_s", (now - r->since) / (1000 * MS));
-	if (!r->open && r->failures != 0)
-		out->uint(out, "failures", r->failures);
-	if (!r->open && r->failure[0] != '\0')
-		out->text(out, "problem", r->failure);
-	if (r->open && r->health[0] != '\0')
-		out->text(out, "problem", r->health);
-	out->end(out);
-}
-
-static void
-show_regions(struct client *c, struct tr_show *out)
-{
-	struct report v[REGIONS_MAX];
-	const uint64_t now = c->host->now(c->instance);
-	pthread_mutex_lock(&c->lock);
-	const unsigned n = c->n_shown;
-	memcpy(v, c->shown, n * sizeof(v[0]));
-	pthread_mutex_unlock(&c->lock);
-	unsigned home = 0, connected = 0;
-	for (unsigned i = 0; i < n; i++) {
-		home = v[i].home ? v[i].id : home;
-		connected += v[i].open;
-	}
-	if (home != 0)
-		out->uint(out, "home", home);
-	out->uint(out, "connected", connected);
-	out->list(out, "regions");
-	for (unsigned i = 0; i < n; i++)
-		show_region(out, &v[i], now);
-	out->end(out);
-}
-
-static void
-client_show(void *self, struct tr_show *out)
-{
-	struct client *c = self;
-	out->key(out, "public_key", c->self.public_key);
-	show_regions(c, out);
-}
-
-static void
 measure_on_loop(void *self, void *unused)
 {
 	struct client *c = self;
@@ -458,7 +404,7 @@ netcheck_command(void *self, int argc, char *const *argv, struct tr_show *out)
 		out->error(out, "expected: netcheck [start]");
 		return -EINVAL;
 	}
-	show_regions(c, out);
+	report_regions(c, out);
 	return 0;
 }
 
@@ -512,6 +458,7 @@ static const struct tr_counter client_counters[] = {
 
 static const struct tr_command client_commands[] = {
 	{.name = "netcheck", .args = "[start]", .doc = "Regions and their latencies; `start` measures them anew.", .run = netcheck_command},
+	{.name = "status", .args = "", .doc = "The home region, connections, and what is wrong with them.", .run = report_status},
 	{0},
 };
 
@@ -531,6 +478,6 @@ const struct tr_class client_class = {
 	.stop = client_stop,
 	.worker_fini = client_worker_fini,
 	.destroy = client_destroy,
-	.show = client_show,
+	.show = report_show,
 	.service_init = client_service_init,
 };

@@ -90,6 +90,7 @@ struct region {
 	struct rte_mbuf *waiting[WAITING_MAX];
 	unsigned n_waiting;
 	struct report report;
+	char logged[128]; /* the failure that the log has */
 };
 
 struct client {
@@ -139,3 +140,8 @@ region_open(const struct region *r)
 /* client.c */
 void client_received(struct region *r, const uint8_t source[32], const uint8_t *packet, uint32_t len);
 extern const struct tr_class client_class;
+
+/* report.c: `self` is the client */
+void report_show(void *self, struct tr_show *out);
+void report_regions(struct client *c, struct tr_show *out);
+int report_status(void *self, int argc, char *const *argv, struct tr_show *out);

@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <tailrace/show.h>
+#include <time.h>
 #include <unistd.h>
+
+#define DAY 86400
+#define CERTIFICATE_SOON 7 /* days: those of 90 are renewed after 60 */
 
 struct options {
 	struct tr_list listen; /* struct tr_sockaddr */
@@ -212,6 +216,44 @@ relay_show(void *self, struct tr_show *out)
 	out->flag(out, "mesh", r->self.has_mesh_key);
 }
 
+/* `left` days of the certificate; what is worst comes first. False: nothing is wrong. */
+static bool
+tell_trouble(const struct relay *r, int64_t left, const char *bad_files, char *note, size_t size)
+{
+	const uint64_t refused = atomic_load_explicit(&r->refused_at, memory_order_relaxed);
+	if (left < 0)
+		snprintf(note, size, "its certificate has ended: clients don't accept it");
+	else if (refused != 0 && r->host->now(r->instance) - refused < 60000000000u)
+		snprintf(note, size, "no descriptors are left: connections are refused");
+	else if (bad_files[0] != '\0')
+		snprintf(note, size, "the old certificate is used, as the new one is no use: %s", bad_files);
+	else if (left < CERTIFICATE_SOON)
+		snprintf(note, size, "its certificate ends in %d days", (int)left);
+	else
+		return false;
+	return true;
+}
+
+static int
+status_command(void *self, int argc, char *const *argv, struct tr_show *out)
+{
+	struct relay *r = self;
+	char text[400], bad_files[sizeof(r->bad_files)];
+	(void)argc;
+	(void)argv;
+	pthread_mutex_lock(&r->lock);
+	const int64_t left = r->not_after - (int64_t)time(NULL);
+	memcpy(bad_files, r->bad_files, sizeof(bad_files));
+	pthread_mutex_unlock(&r->lock);
+	snprintf(text, sizeof(text), "%u clients, %u connections, certificate for %d days",
+		atomic_load_explicit(&r->n_clients, memory_order_relaxed), atomic_load_explicit(&r->n_sessions, memory_order_relaxed),
+		left > 0 ? (int)(left / DAY) : 0);
+	out->text(out, "state", text);
+	if (tell_trouble(r, left < 0 ? -1 : left / DAY, bad_files, text, sizeof(text)))
+		out->text(out, "note", text);
+	return 0;
+}
+
 /* ---- Tables ---- */
 
 static const char *const clients_names[] = {[CLIENTS_ALLOW] = "allow", [CLIENTS_ANY] = "any", NULL};
@@ -273,6 +315,11 @@ static const struct tr_counter relay_counters[] = {
 	{0},
 };
 
+static const struct tr_command relay_commands[] = {
+	{.name = "status", .args = "", .doc = "Clients, connections, and what is wrong.", .run = status_command},
+	{0},
+};
+
 static const struct tr_class relay_class = {
 	.name = "derp-relay",
 	.summary = "DERP relay for clients that find no direct path",
@@ -280,6 +327,7 @@ static const struct tr_class relay_class = {
 	.options = relay_options,
 	.options_size = sizeof(struct options),
 	.counters = relay_counters,
+	.commands = relay_commands,
 	.create = relay_create,
 	.reconfigure = relay_reconfigure,
 	.stop = relay_stop,

@@ -298,14 +298,14 @@ static void
 on_event(void *arg, int events)
 {
 	struct dial *d = arg;
-	const char *why = d->state == DIAL_CONNECTING && !d->again ? connect_failure(d) : NULL;
+	const char *why = d->state == DIAL_CONNECTING && !d->reached ? connect_failure(d) : NULL;
 	ssize_t n;
 	if (why != NULL) {
 		fail(d, why);
 		return;
 	}
-	if ((events & TR_WATCH_WRITE) && d->state == DIAL_CONNECTING && !d->again) {
-		d->again = true; /* connected: TLS begins */
+	if ((events & TR_WATCH_WRITE) && d->state == DIAL_CONNECTING && !d->reached) {
+		d->reached = true; /* connected: TLS begins */
 		stream_writing(&d->stream, false);
 		d->wire->in_at = d->wire->in_len = 0;
 		why = take_all(d);
@@ -317,7 +317,7 @@ on_event(void *arg, int events)
 		if (n != 0)
 			d->heard = d->host->now(d->instance);
 		if (n != 0)
-			why = n < 0 ? (d->state == DIAL_CONNECTING ? "can't connect" : "closed by the relay") : take_all(d);
+			why = n > 0 ? take_all(d) : !d->reached ? "can't connect" : "closed by the relay";
 	}
 	if (why != NULL)
 		fail(d, why);
@@ -351,7 +351,9 @@ connect_to(const struct tr_sockaddr *to)
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
 	if (connect(fd, (struct sockaddr *)&a, v6 ? sizeof(*in6) : sizeof(*in)) == 0 || errno == EINPROGRESS)
 		return fd;
+	const int error = errno;
 	close(fd);
+	errno = error;
 	return -1;
 }
 
@@ -359,10 +361,13 @@ bool
 dial_start(struct dial *d, const struct dial_target *to)
 {
 	int fd = connect_to(&to->addr);
-	if (fd < 0)
+	if (fd < 0) {
+		snprintf(d->why, sizeof(d->why), "can't connect: %s", strerror(errno));
 		return false;
+	}
+	snprintf(d->why, sizeof(d->why), "can't connect: out of memory");
 	d->target = *to;
-	d->fast = d->knows_relay = d->again = false;
+	d->fast = d->knows_relay = d->reached = false;
 	d->info = (struct info_server){0};
 	d->control = d->packets = (struct queue){0};
 	if (!stream_open(&d->stream, d->wire, d->host, d->instance, fd, d->tls, false, on_event, d))

@@ -44,7 +44,7 @@ struct dial {
 	/* Its own. */
 	struct dial_target target;
 	enum dial_state state;
-	bool fast, again; /* again: flush when the loop's turn ends */
+	bool fast, reached; /* reached: TCP is connected */
 	struct stream stream;
 	struct tr_watch *deadline;
 	uint8_t relay_key[32], shared[32];
@@ -57,7 +57,7 @@ struct dial {
 	struct queue control, packets;
 };
 
-/* False: it could not even begin; closed() is not called. */
+/* False: it could not even begin, `why` says why; closed() is not called. */
 bool dial_start(struct dial *d, const struct dial_target *to);
 void dial_stop(struct dial *d); /* idle without a call of closed() */
 /* Room for a frame's body, sent at the end of the turn: dial_flush(). NULL: not open, or out of memory. */

@@ -87,6 +87,17 @@ backoff_ms(struct region *r)
 	return ms / 2 + ms * any / 65536;
 }
 
+/* Once as long as it is for the same reason. */
+static void
+log_failure(struct region *r, const char *why)
+{
+	struct client *c = r->client;
+	if (strcmp(r->logged, why) == 0)
+		return;
+	snprintf(r->logged, sizeof(r->logged), "%s", why);
+	c->host->log(c->instance, TR_LOG_WARNING, "region %u: %s: %s", r->id, r->report.node, why);
+}
+
 /* The address did not do. The node's next, the region's next node, or later again. */
 static void
 next(struct region *r, const char *why)
@@ -102,8 +113,8 @@ next(struct region *r, const char *why)
 	} else {
 		r->n_addresses = r->at_address = 0;
 		r->at_node = 0;
-		if (r->report.failures++ == 0)
-			c->host->log(c->instance, TR_LOG_WARNING, "region %u: %s: %s", r->id, r->report.node, r->report.failure);
+		r->report.failures++;
+		log_failure(r, r->report.failure);
 		c->count[CLIENT_FAILED]++;
 		drop_waiting(r);
 		set_retry(r, backoff_ms(r));
@@ -176,7 +187,7 @@ dial_now(void *arg)
 	memcpy(to.certificate, n->certificate, sizeof(to.certificate));
 	r->good = false;
 	if (!dial_start(&r->dial, &to))
-		next(r, "can't connect");
+		next(r, r->dial.why);
 	region_report(r);
 }
 
@@ -319,7 +330,7 @@ begin(struct region *r)
 	if (r->report.failures > 0)
 		r->client->host->log(r->client->instance, TR_LOG_INFO, "region %u: connected to %s again", r->id, r->report.node);
 	r->report.failures = 0;
-	r->report.failure[0] = r->report.health[0] = '\0';
+	r->report.failure[0] = r->report.health[0] = r->logged[0] = '\0';
 	region_ping(r);
 	region_report(r);
 }
@@ -387,7 +398,7 @@ on_closed(struct dial *d, const char *why)
 		r->at_node = 0;
 		r->at_address = r->n_addresses = 0;
 		snprintf(r->report.failure, sizeof(r->report.failure), "%s", why);
-		c->host->log(c->instance, TR_LOG_WARNING, "region %u: %s: %s", r->id, r->report.node, why);
+		log_failure(r, why);
 		r->report.failures = 1;
 		set_retry(r, backoff_ms(r));
 		region_report(r);

@@ -121,6 +121,9 @@ refuse(struct relay *r, int listener)
 		close(fd);
 	r->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	relay_count(r, NO_DESCRIPTORS, 1);
+	if (r->turn_at - atomic_load_explicit(&r->refused_at, memory_order_relaxed) > 60 * SECOND)
+		r->host->log(r->instance, TR_LOG_WARNING, "no descriptors are left: connections are refused");
+	atomic_store_explicit(&r->refused_at, r->turn_at, memory_order_relaxed);
 }
 
 /* Connections inherit it all from their listener. */
@@ -186,6 +189,7 @@ relay_make_tls(struct relay *r, char *why, size_t size)
 	pthread_mutex_lock(&r->lock);
 	memcpy(r->pin, pin, sizeof(r->pin));
 	r->not_after = not_after;
+	r->bad_files[0] = '\0';
 	pthread_mutex_unlock(&r->lock);
 	return true;
 }
@@ -205,6 +209,9 @@ renew_tls(struct relay *r)
 	} else {
 		relay_count(r, CERTIFICATES_BAD, 1);
 		r->host->log(r->instance, TR_LOG_WARNING, "the old certificate stays: %s", why);
+		pthread_mutex_lock(&r->lock);
+		snprintf(r->bad_files, sizeof(r->bad_files), "%s", why);
+		pthread_mutex_unlock(&r->lock);
 	}
 }
 

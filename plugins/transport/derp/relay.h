@@ -69,11 +69,13 @@ struct relay {
 	struct neighbour neighbour[MESH_MAX];
 	unsigned n_neighbours;
 	atomic_bool stopping;
-	pthread_mutex_t lock; /* of the next three: control and the service loop */
+	pthread_mutex_t lock; /* of the next four: control and the service loop */
 	struct settings settings;
 	char pin[65];
 	int64_t not_after;
+	char bad_files[256]; /* why newer certificate files were no use; "": they were */
 	_Atomic uint32_t n_sessions, n_clients; /* the service loop writes, show() reads */
+	_Atomic uint64_t refused_at; /* ns: when a connection was last refused for want of descriptors; 0: never */
 
 	/* The service loop's. */
 	struct tr_node *node; /* for its counters; until worker_fini() */

@@ -2,7 +2,7 @@
 
 // Command derpcheck drives a DERP relay with Tailscale's own client library and says what holds, one line each.
 //
-//	derpcheck -addr [NAME@]127.0.0.1:8443 -host relay.test [-pin sha256-raw:HEX] [-mesh HEXFILE] [-via [NAME@]ADDRESS:PORT] SET…
+//	derpcheck -addr [NAME@]127.0.0.1:8443 -host relay.test [-pin sha256-raw:HEX] [-mesh HEXFILE] [-via [NAME@]ADDRESS:PORT] [-to KEY] SET…
 //
 // -pin: verify the certificate by that pin; else not at all. -via: a second relay of the mesh. Keys of clients are made
 // from small numbers, so that a relay can be told to admit some of them: see `derpcheck keys N`.
@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	mathrand "math/rand"
 	"net"
 	"net/netip"
 	"os"
@@ -40,6 +41,7 @@ var (
 	host = flag.String("host", "relay.test", "its name")
 	pin  = flag.String("pin", "", "sha256-raw:HEX of its certificate")
 	mesh = flag.String("mesh", "", "file with the mesh key in hexadecimal")
+	to   = flag.String("to", "", "public key of a gateway to be hostile to, base64")
 )
 
 func nodeKey(n uint32) key.NodePrivate {
@@ -282,6 +284,31 @@ var sets = map[string][]struct {
 			}
 		}
 		panic("it is not")
+	}}},
+	"hostile": {{"a stranger's packets, whole, cut short, twice and in any order, are taken by the relay", func() {
+		a := join(1, *addr)
+		b, err := base64.StdEncoding.DecodeString(*to)
+		check(err)
+		victim := key.NodePublicFromRaw32(mem.B(b))
+		var all [][]byte
+		for _, n := range []int{0, 1, 4, 31, 32, 64, 92, 148, 149, 1300, 4000, 65536} {
+			for kind := byte(0); kind < 6; kind++ {
+				p := random(n)
+				if n >= 4 {
+					copy(p, []byte{kind, 0, 0, 0})
+				}
+				all = append(all, p, p[:n/2])
+			}
+			if n > 6 {
+				all = append(all, disco(n))
+			}
+		}
+		all = append(all, all...)
+		mathrand.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
+		for _, p := range all {
+			check(a.Send(victim, p))
+		}
+		must(wait(a, time.Second, func(m derp.PeerGoneMessage) bool { return true }) == nil, "the gateway is not there")
 	}}},
 	"alive": {{"a packet arrives", func() { delivers(join(1, *addr), join(2, *addr), random(100)) }}},
 	"websocket": {
