@@ -99,8 +99,10 @@ mux_unshare(struct mux *mux)
 static bool
 mux_bind(struct mux *mux, uint64_t first, uint16_t port)
 {
-	if (first + TR_LISTEN_ALSO_PORTS > 65536 || mux->n_bound != 0)
+	if (first + TR_LISTEN_ALSO_PORTS > 65536)
 		return false;
+	if (mux->n_bound != 0) /* another one that shares the port has asked for the same */
+		return mux->bound == first && mux->first[first] == mux->first[port];
 	mux->bound = (uint32_t)first;
 	mux->n_bound = TR_LISTEN_ALSO_PORTS;
 	for (unsigned i = 0; i < TR_LISTEN_ALSO_PORTS; i++) {

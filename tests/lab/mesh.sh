@@ -4,8 +4,8 @@
 #
 #   mesh_network FILE              # the topology, coturn, and the relay (TCP port 443) on the server
 #   mesh_gateways [A] [B]          # both gateways; their options for punch
-#   mesh_stock SECONDS             # instead: `a` is a gateway, `b` Tailscale's own node, which begins when told
-#   mesh_pings SECONDS             # ten a second, from a LAN behind `a` to `b`
+#   mesh_stock FILE SECONDS        # instead: `a` is a gateway, `b` Tailscale's own node, which begins; mesh_stocks: both are
+#   mesh_ping SECONDS              # ten a second, from a LAN behind `a` to `b`
 #   mesh_result                    # RESULT LOST FIRST-MS DIRECT-MS
 #
 # A gateway's kernel has a place of its own on the gateway's wire, from which it reaches the relay: through the same NATs.
@@ -143,7 +143,7 @@ mesh_now() { date +%s%3N; }
 mesh_direct_after() { # START SECONDS
 	while [ $(($(mesh_now) - $1)) -lt $(($2 * 1000)) ]; do
 		[ "$(mesh_counter a punch found)" = 0 ] || { echo $(($(mesh_now) - $1)); return; }
-		sleep 0.03
+		if [ $(($(mesh_now) - $1)) -lt 1500 ]; then sleep 0.03; else sleep 0.3; fi # asking costs more than what is measured
 	done
 	echo -
 }
@@ -162,11 +162,13 @@ mesh_ping() { # SECONDS: in the background
 	MESH_PING=$LAB_PID
 }
 
+mesh_lost() { sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) received.*/\1 \2/p' "$LAB_DIR/ping.log" | awk '{ print $1 - $2 }'; }
+
 # mesh_result RESULT DIRECT-MS: waits for the pings' end (so not in a subshell), and prints RESULT LOST FIRST-MS DIRECT-MS
 mesh_result() {
 	local lost first
 	wait "$MESH_PING" || true
-	lost=$(sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) received.*/\1 \2/p' "$LAB_DIR/ping.log" | awk '{ print $1 - $2 }')
+	lost=$(mesh_lost)
 	first=$(sed -n 's/^\[\([0-9]*\)\.\([0-9]\{3\}\).*icmp_seq=1 .*/\1\2/p' "$LAB_DIR/ping.log" | head -1)
 	echo "$1 ${lost:-all} $((${first:-$MESH_START} - MESH_START)) $2"
 }
@@ -183,11 +185,11 @@ mesh_cell() {
 	mesh_result "$result" "$direct"
 }
 
-# mesh_pair TYPE TYPE: a topology of two NATs
+# mesh_pair TYPE TYPE [B-IS-GATEWAY] [A-IS-GATEWAY]: a topology of two NATs
 mesh_pair() {
 	cat > "$LAB_DIR/pair.yaml" <<-YAML
 		nats: {left: {type: $1}, right: {type: $2}}
-		hosts: {a: {behind: left, port: true}, b: {behind: right, port: ${3:-true}}}
+		hosts: {a: {behind: left, port: ${4:-true}}, b: {behind: right, port: ${3:-true}}}
 	YAML
 	echo "$LAB_DIR/pair.yaml"
 }
@@ -209,6 +211,31 @@ mesh_stock() {
 	sleep "$2"
 	result=$(mesh_carries)
 	wait "$stock" || true
-	grep '^{' "$LAB_DIR/stock.log" | jq -s -r --arg result "$result" 'sort_by(.at) | [$result, (map(select(.ok | not)) | length),
+	mesh_stock_words "$result"
+}
+
+# mesh_stock_words RESULT: of stock.log
+mesh_stock_words() {
+	grep '^{' "$LAB_DIR/stock.log" | jq -s -r --arg result "$1" 'sort_by(.at) | [$result, (map(select(.ok | not)) | length),
 		((.[0].rtt // 0) * 1000 | floor), ((map(select(.direct != "") | .at + .rtt) | min // -1) * 1000 | floor)] | join(" ")'
+}
+
+# mesh_stocks FILE SECONDS: two of Tailscale's nodes, of which `a` begins; the same four words
+mesh_stocks() {
+	local host other stock
+	mesh_network "$1"
+	mkdir "$LAB_DIR/a" "$LAB_DIR/b"
+	for host in b a; do
+		other=$([ $host = a ] && echo b || echo a)
+		lab_start "$([ $host = a ] && echo stock || echo other)" $host "$STOCKPEER" -dir "$LAB_DIR/$host" -peer "$LAB_DIR/$other" \
+			-second="$([ $host = b ] && echo true || echo false)" -derp 203.0.113.1:443 -host relay.test \
+			-endpoint "${LAB_ADDRESS4[$other]%/*}:41641" -seconds "$2"
+	done
+	stock=$LAB_PID
+	homes() { [ "$(jq -r .home "$LAB_DIR/a/self.json") $(jq -r .home "$LAB_DIR/b/self.json")" = "1 1" ]; }
+	lab_wait "their homes" homes
+	sleep 2 # addresses of both, too
+	: > "$LAB_DIR/a/go"
+	wait "$stock" || true
+	mesh_stock_words "$(tail -n 1 "$LAB_DIR/stock.log" | jq -r 'if .direct == "" then "relay" else "direct" end')"
 }

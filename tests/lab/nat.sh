@@ -47,7 +47,16 @@ lab_stun_server() {
 
 lab_stun_answers() { lab net timeout 5 turnutils_stunclient 203.0.113.1; }
 
-# The address of masquerading goes, and with it the kernel's mappings; then those of the rules.
+# All flows are forgotten, as by a router that starts again: the kernel's connection tracking is flushed by netlink.
+lab_forget_flows() {
+	lab "$1" /usr/bin/python3 -c '
+import socket, struct
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)  # NETLINK_NETFILTER
+s.bind((0, 0))
+s.send(struct.pack("=IHHII4x", 20, 1 << 8 | 2, 5, 1, 0))   # ctnetlink, delete: all; request, acknowledge
+raise SystemExit(struct.unpack("=i", s.recv(4096)[16:20])[0] != 0)'
+}
+
 lab_new_address() {
 	local nat=$1 old=${LAB_ADDRESS4[$1]} rules
 	lab "$nat" nft flush map ip nat open
@@ -58,6 +67,7 @@ lab_new_address() {
 	lab "$nat" nft flush ruleset
 	lab "$nat" nft -f - <<< "$rules"
 	LAB_ADDRESS4[$nat]=$2
+	lab_forget_flows "$nat"
 }
 
 # miniupnpd serves behind a public address only, which the documentation ranges are not. Its tables come before the lab's own.

@@ -186,6 +186,7 @@ static const struct tr_counter punch_counters[] = {
 	[COUNT_DIRECT] = {"found", "Addresses that answered for the first time."},
 	[COUNT_SEARCHES] = {"searches", "Searches for a way through a hard NAT of ours."},
 	[COUNT_SEARCH_HITS] = {"search_hits", "Of these, successful."},
+	[COUNT_PREDICTIONS] = {"predictions", "Calls that named ports which a hard NAT of ours gives next."},
 	[COUNT_KEYS] = {"keys", "Shared keys made."},
 	[COUNT_NO_PACKET] = {"no_packet", "Messages not sent: no packet was free."},
 	{0},

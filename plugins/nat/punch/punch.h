@@ -59,6 +59,7 @@ enum count {
 	COUNT_DIRECT,
 	COUNT_SEARCHES,
 	COUNT_SEARCH_HITS,
+	COUNT_PREDICTIONS,
 	COUNT_KEYS,
 	COUNT_NO_PACKET,
 };
@@ -187,4 +188,9 @@ bool send_call(struct tr_node *node, uint32_t id, struct peer *p, const struct t
 void search_consider(struct tr_node *node, uint32_t id, struct peer *p); /* after a call that did not help */
 void search_step(struct tr_node *node, uint32_t id, struct peer *p);
 void search_end(struct peer *p, bool found, uint64_t now);
+/*
+ * The ports that a NAT which gives them in order, or by a constant step, gives next: told by what the STUN servers have seen, in the
+ * order in which they were asked (`own` as own_endpoints() lists it). 0: it gives them otherwise.
+ */
+unsigned search_predict(const struct tr_own_endpoint *own, unsigned n, struct tr_sockaddr *guess, unsigned max);
 double search_chance(unsigned ports, unsigned opened, unsigned guesses); /* that one of so many guesses hits */

@@ -526,6 +526,47 @@ searches_not(void **state)
 	fh_free(h);
 }
 
+/* What three servers saw one after the other, and the ports that come next. */
+static void
+predictions(void **state)
+{
+	static const struct {
+		uint16_t seen[3], next, n;
+		bool same_address;
+	} v[] = {
+		{{2000, 2001, 2002}, 2003, 20, true},
+		{{2000, 2002, 2004}, 2006, 20, true},
+		{{5000, 4999, 4998}, 4997, 20, true},
+		{{2000, 2001}, 2002, 20, true},            /* two servers */
+		{{65530, 65532, 65534}, 0, 0, true},       /* nothing follows */
+		{{65500, 65510, 65520}, 65530, 1, true},
+		{{2000, 2001, 2003}, 0, 0, true},
+		{{2000, 2000, 2000}, 0, 0, true},
+		{{2000, 40000, 12345}, 0, 0, true},
+		{{2000, 2017, 2034}, 0, 0, true},          /* further apart than is believed */
+		{{2000, 2001, 2002}, 0, 0, false},         /* of different addresses outside */
+		{{2000}, 0, 0, true},
+	};
+	(void)state;
+	for (unsigned i = 0; i < sizeof(v) / sizeof(*v); i++) {
+		struct tr_own_endpoint own[4] = {{.address = {{.family = 4, .ip = {10, 1, 0, 10}}, 41641}, .kind = TR_OWN_LOCAL}};
+		struct tr_sockaddr guess[DISCO_ADDRESSES];
+		unsigned n = 1;
+		for (unsigned k = 0; k < 3 && v[i].seen[k] != 0; k++)
+			own[n++] = (struct tr_own_endpoint){.kind = TR_OWN_STUN, .varies = true,
+				.address = {{.family = 4, .ip = {203, 0, 113, v[i].same_address ? 10 : (uint8_t)k}}, v[i].seen[k]}};
+		assert_int_equal(search_predict(own, n, guess, DISCO_ADDRESSES), v[i].n);
+		if (v[i].n == 0)
+			continue;
+		assert_int_equal(guess[0].port, v[i].next);
+		assert_int_equal(guess[0].addr.ip[3], 10);
+		assert_int_equal(search_predict(own, n, guess, 1), 1);
+		own[1].varies = false; /* seen alike by all */
+		own[2].varies = own[3].varies = false;
+		assert_int_equal(search_predict(own, n, guess, DISCO_ADDRESSES), 0);
+	}
+}
+
 int
 main(void)
 {
@@ -540,6 +581,7 @@ main(void)
 		cmocka_unit_test(formula),
 		cmocka_unit_test(searches),
 		cmocka_unit_test(searches_not),
+		cmocka_unit_test(predictions),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

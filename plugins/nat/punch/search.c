@@ -13,9 +13,12 @@
 #include "punch.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #define FIRST_PORT 1024
 #define PORTS (65536 - FIRST_PORT) /* = 2^10 * 3^2 * 7 */
+#define STEP_MAX 16    /* between the ports that a NAT gives one after the other; more looks like chance */
+#define PREDICTIONS 20 /* flows of others that may have begun since */
 #define PATIENCE SECOND         /* what works without a search works by then */
 #define OPEN_AT_ONCE 32
 #define OPEN_INTERVAL (160 * MS) /* 200 packets per second */
@@ -31,6 +34,32 @@ search_chance(unsigned ports, unsigned opened, unsigned guesses)
 	for (unsigned i = 0; i < guesses; i++)
 		miss *= 1 - (double)opened / (ports - i);
 	return 1 - miss;
+}
+
+unsigned
+search_predict(const struct tr_own_endpoint *own, unsigned n, struct tr_sockaddr *guess, unsigned max)
+{
+	const struct tr_own_endpoint *last = NULL;
+	unsigned pairs = 0, made = 0;
+	int step = 0;
+	for (unsigned i = 0; i < n; i++) {
+		if (own[i].kind != TR_OWN_STUN || !own[i].varies || own[i].address.addr.family != 4)
+			continue;
+		if (last != NULL && !tr_addr_eq(&last->address.addr, &own[i].address.addr))
+			return 0; /* a pool of addresses */
+		const int d = last == NULL ? step : (int16_t)(own[i].address.port - last->address.port);
+		if (last != NULL && ((pairs != 0 && d != step) || d == 0 || abs(d) > STEP_MAX))
+			return 0;
+		pairs += last != NULL;
+		step = d;
+		last = &own[i];
+	}
+	for (int k = 1; pairs != 0 && k <= PREDICTIONS && made < max; k++) {
+		const int port = last->address.port + k * step;
+		if (port >= FIRST_PORT && port <= UINT16_MAX)
+			guess[made++] = (struct tr_sockaddr){last->address.addr, (uint16_t)port};
+	}
+	return made;
 }
 
 /* Our address outside, if the NAT in front of it chooses ports by destination. */

@@ -184,6 +184,8 @@ send_call(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_soc
 	}
 	if (p->search.hit.addr.family != 0 && n < DISCO_ADDRESSES)
 		own[n++] = p->search.hit; /* a call that left it out would take it from the peer */
+	const unsigned predicted = search_predict(list, known, own + n, DISCO_ADDRESSES - n);
+	n += predicted;
 	for (unsigned i = 0; i < n_guesses && n < DISCO_ADDRESSES; i++)
 		own[n++] = guess[i];
 	uint8_t *data;
@@ -194,6 +196,7 @@ send_call(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_soc
 		return false;
 	finish(node, p, m, data, disco_call_me_maybe(data + DISCO_PAYLOAD, own, n), &relay);
 	node->count[COUNT_CALLS_SENT]++;
+	node->count[COUNT_PREDICTIONS] += predicted != 0;
 	p->called = *node->now;
 	return true;
 }

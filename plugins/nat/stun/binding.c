@@ -10,6 +10,7 @@
 enum { REQUEST = 0x0001, SUCCESS = 0x0101, FAILURE = 0x0111 };
 enum {
 	MAPPED_ADDRESS = 0x0001,
+	CHANGE_REQUEST = 0x0003,
 	CHANGED_ADDRESS = 0x0005, /* RFC 3489's word for OTHER-ADDRESS */
 	ERROR_CODE = 0x0009,
 	XOR_MAPPED_ADDRESS = 0x0020,
@@ -29,15 +30,35 @@ put32(uint8_t *p, uint32_t v)
 	return p + 4;
 }
 
-void
-binding_request(uint8_t msg[BINDING_SIZE], const struct crc32 *crc, const uint8_t txid[BINDING_TXID])
+static uint8_t *
+put_head(uint8_t *msg, size_t size, const uint8_t txid[BINDING_TXID])
 {
-	put32(put32(msg, (uint32_t)REQUEST << 16 | (BINDING_SIZE - HEADER)), COOKIE);
+	put32(put32(msg, (uint32_t)REQUEST << 16 | (uint32_t)(size - HEADER)), COOKIE);
 	memcpy(msg + 8, txid, BINDING_TXID);
 	uint8_t *p = put32(msg + HEADER, (uint32_t)SOFTWARE << 16 | 8);
 	memcpy(p, "tailnode", 8);
-	p = put32(p + 8, (uint32_t)FINGERPRINT << 16 | 4);
-	put32(p, crc32_sum(crc, msg, BINDING_SIZE - 8) ^ FINGERPRINT_XOR);
+	return p + 8;
+}
+
+static void
+put_fingerprint(uint8_t *p, const uint8_t *msg, const struct crc32 *crc)
+{
+	const size_t before = (size_t)(p - msg);
+	p = put32(p, (uint32_t)FINGERPRINT << 16 | 4);
+	put32(p, crc32_sum(crc, msg, before) ^ FINGERPRINT_XOR);
+}
+
+void
+binding_request(uint8_t msg[BINDING_SIZE], const struct crc32 *crc, const uint8_t txid[BINDING_TXID])
+{
+	put_fingerprint(put_head(msg, BINDING_SIZE, txid), msg, crc);
+}
+
+void
+binding_change_request(uint8_t msg[BINDING_CHANGE_SIZE], const struct crc32 *crc, const uint8_t txid[BINDING_TXID], uint32_t change)
+{
+	uint8_t *p = put_head(msg, BINDING_CHANGE_SIZE, txid);
+	put_fingerprint(put32(put32(p, (uint32_t)CHANGE_REQUEST << 16 | 4), change), msg, crc);
 }
 
 /* `mask`: the 16 bytes of cookie and transaction id, or NULL. Family 2 may hold an IPv4 address. */

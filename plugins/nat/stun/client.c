@@ -11,6 +11,8 @@
 #define INTERVAL_SPREAD (6 * SECOND)
 #define LOST_INTERVAL (5 * SECOND) /* after a round without any answer */
 #define HAIRPIN_WAIT SECOND
+#define FILTER_RETRY (200 * MS)
+#define FILTER_WAIT SECOND
 #define NEVER UINT64_MAX
 
 static void on_timer(void *arg);
@@ -29,8 +31,9 @@ same(const struct tr_sockaddr *a, const struct tr_sockaddr *b)
 
 /* ---- Requests ---- */
 
+/* `port`: 0: that of the transport. change: 0, or where the answer is to come from. */
 static void
-send_request(struct client *c, const struct tr_sockaddr *to, const uint8_t txid[BINDING_TXID])
+send_from(struct client *c, uint16_t port, const struct tr_sockaddr *to, const uint8_t txid[BINDING_TXID], uint32_t change)
 {
 	struct tr_node *node = c->host->service_node(c->instance);
 	struct rte_mbuf *m = node ? c->host->packet_new(node) : NULL;
@@ -39,15 +42,24 @@ send_request(struct client *c, const struct tr_sockaddr *to, const uint8_t txid[
 			node->count[CLIENT_NO_PACKET]++;
 		return;
 	}
-	binding_request((uint8_t *)rte_pktmbuf_append(m, BINDING_SIZE), &c->crc, txid);
+	if (change != 0)
+		binding_change_request((uint8_t *)rte_pktmbuf_append(m, BINDING_CHANGE_SIZE), &c->crc, txid, change);
+	else
+		binding_request((uint8_t *)rte_pktmbuf_append(m, BINDING_SIZE), &c->crc, txid);
 	struct tr_meta *meta = tr_meta(m);
 	meta->endpoint = (struct tr_endpoint){.family = to->addr.family, .remote_port = to->port,
-		.local_port = c->settings.listen};
+		.local_port = port ? port : c->settings.listen, .flags = port ? TR_ENDPOINT_BOUND : 0};
 	memcpy(meta->endpoint.remote, to->addr.ip, sizeof(meta->endpoint.remote));
 	meta->in = TR_IN_SELF;
 	meta->flags = TR_META_OWN;
 	node->count[CLIENT_REQUESTS]++;
 	c->host->emit(node, CLIENT_OUT, &m, 1);
+}
+
+static void
+send_request(struct client *c, const struct tr_sockaddr *to, const uint8_t txid[BINDING_TXID])
+{
+	send_from(c, 0, to, txid, 0);
 }
 
 /* Each try has an id of its own, so that an answer tells which one it answers and how long that took. */
@@ -71,6 +83,8 @@ set_timer(struct client *c)
 			next = RTE_MIN(next, c->target[i].due);
 	if (c->asked_hairpin != 0)
 		next = RTE_MIN(next, c->asked_hairpin + HAIRPIN_WAIT);
+	if (c->filter.due != 0)
+		next = RTE_MIN(next, c->filter.due);
 	if (c->timer != NULL)
 		c->host->watch_close(c->timer);
 	c->timer = c->host->watch_timer(c->instance, next > at ? (next - at) / MS + 1 : 1, 0, on_timer, c);
@@ -178,6 +192,75 @@ first_mapped(const struct client *c, uint8_t family, struct tr_sockaddr *local)
 	return (struct tr_sockaddr){0};
 }
 
+/* ---- Filtering ---- */
+
+static void
+filter_begin(struct client *c)
+{
+	struct filter_test *f = &c->filter;
+	f->found = FILTERING_UNKNOWN;
+	f->due = 0;
+	if (c->settings.probe_ports == 0 || f->server.addr.family == 0)
+		return;
+	f->port = (uint16_t)(c->settings.probe_ports + f->turn++);
+	f->tries = 0;
+	f->due = now(c);
+	for (unsigned i = 0; i < FILTER_TESTS; i++) {
+		f->answered[i] = false;
+		c->host->crypto->random(f->txid[i], BINDING_TXID);
+	}
+}
+
+/* All at once: the hole that they open is the same. */
+static void
+filter_step(struct client *c)
+{
+	static const uint32_t change[FILTER_TESTS] = {0, BINDING_CHANGE_ADDRESS | BINDING_CHANGE_PORT, BINDING_CHANGE_PORT};
+	struct filter_test *f = &c->filter;
+	if (f->tries < CLIENT_TRIES) {
+		for (unsigned i = 0; i < FILTER_TESTS; i++)
+			if (!f->answered[i])
+				send_from(c, f->port, &f->server, f->txid[i], change[i]);
+		f->tries++;
+		f->due = now(c) + (f->tries < CLIENT_TRIES ? FILTER_RETRY : FILTER_WAIT);
+		return;
+	}
+	f->due = 0;
+	if (f->answered[FILTER_PLAIN])
+		f->found = f->answered[FILTER_BOTH] ? FILTERING_ENDPOINT : f->answered[FILTER_OTHER_PORT] ? FILTERING_ADDRESS : FILTERING_PORT;
+}
+
+/* Is this an answer to one of the tests, from where it was to come? */
+static bool
+filter_answer(struct client *c, const struct tr_endpoint *from, const uint8_t *msg, size_t len)
+{
+	struct filter_test *f = &c->filter;
+	const struct tr_sockaddr *where[FILTER_TESTS] = {&f->server, &f->other, &(struct tr_sockaddr){f->server.addr, f->other.port}};
+	struct binding b;
+	if (f->due == 0 || from->local_port != f->port || !binding_parse(&b, &c->crc, msg, len) || b.error != 0)
+		return false;
+	for (unsigned i = 0; i < FILTER_TESTS; i++) {
+		const struct tr_sockaddr *w = where[i];
+		if (f->answered[i] || memcmp(b.txid, f->txid[i], BINDING_TXID) != 0 || from->family != w->addr.family ||
+			from->remote_port != w->port || memcmp(from->remote, w->addr.ip, sizeof(from->remote)) != 0)
+			continue;
+		f->answered[i] = true;
+		if (f->answered[FILTER_PLAIN] && f->answered[FILTER_BOTH]) { /* nothing more to learn */
+			f->tries = CLIENT_TRIES;
+			filter_step(c);
+		}
+		return true;
+	}
+	return false;
+}
+
+static const char *
+filtering_name(enum filtering f)
+{
+	static const char *const names[] = {"unknown", "endpoint-independent", "address-dependent", "address-and-port-dependent"};
+	return names[f];
+}
+
 /* What peers may be told: each address that some server sees, and our own. */
 static void
 tell(struct client *c)
@@ -216,6 +299,7 @@ end_round(struct client *c)
 	if (moved || mapping != c->mapping) {
 		c->mapping = mapping;
 		ask_hairpin(c);
+		filter_begin(c);
 	}
 	tell(c);
 	c->host->crypto->random(&wait, sizeof(wait));
@@ -242,6 +326,8 @@ on_timer(void *arg)
 		c->asked_hairpin = 0;
 		c->hairpin = HAIRPIN_NO;
 	}
+	if (c->filter.due != 0 && at >= c->filter.due)
+		filter_step(c);
 	if (!c->probing && at >= c->next_round)
 		begin_round(c);
 	for (uint32_t i = 0; c->probing && i < c->n; i++)
@@ -275,7 +361,13 @@ take_other(struct client *c, const struct target *t, const struct tr_sockaddr *o
 	struct tr_endpoint known = at;
 	memcpy(known.remote, other->addr.ip, sizeof(known.remote));
 	if (t->kind != TARGET_SERVER || t->mapped.addr.family != 4 || other->addr.family != 4 || other->port == t->address.port ||
-		tr_addr_eq(&other->addr, &t->address.addr) || c->n + 2 > TARGETS_MAX)
+		tr_addr_eq(&other->addr, &t->address.addr))
+		return;
+	if (c->filter.server.addr.family == 0) {
+		c->filter.server = t->address;
+		c->filter.other = *other;
+	}
+	if (c->n + 2 > TARGETS_MAX)
 		return;
 	for (uint32_t i = 0; i < c->n; i++)
 		if (c->target[i].kind != TARGET_SERVER)
@@ -329,6 +421,9 @@ client_answer(struct client *c, struct tr_node *node, struct rte_mbuf *m)
 		c->asked_hairpin = 0;
 		c->hairpin = HAIRPIN_YES;
 		drop = CLIENT_DROP_CONSUMED;
+	} else if (filter_answer(c, &meta->endpoint, msg, len)) {
+		set_timer(c);
+		drop = CLIENT_DROP_CONSUMED;
 	} else if (t != NULL) {
 		drop = binding_parse(&b, &c->crc, msg, len) ? take(c, node, meta, t, &b) : CLIENT_DROP_MALFORMED;
 	}
@@ -354,6 +449,8 @@ client_settings(struct client *c, const struct client_settings *s)
 	if (c->settings.listen != s->listen)
 		c->host->own_endpoints_tell(c->instance, c->settings.listen, NULL, 0);
 	c->settings = *s;
+	c->filter = (struct filter_test){.turn = c->filter.turn};
+	c->mapping = MAPPING_UNKNOWN;
 	c->n = 0;
 	for (uint32_t i = 0; i < s->n; i++)
 		c->target[c->n++] = (struct target){.address = s->server[i]};
@@ -416,6 +513,7 @@ client_show(struct client *c, struct tr_show *out)
 	pthread_mutex_lock(&c->lock);
 	out->uint(out, "port", c->settings.listen);
 	out->text(out, "mapping", mapping_name(c->mapping));
+	out->text(out, "filtering", filtering_name(c->filter.found));
 	out->text(out, "hairpin", hairpin[c->hairpin]);
 	show_sockaddr(out, "ipv4", &c->mapped4);
 	show_sockaddr(out, "ipv6", &c->mapped6);

@@ -30,9 +30,26 @@ enum mapping {
 };
 
 struct client_settings {
-	uint16_t listen;
+	uint16_t listen, probe_ports; /* probe_ports: 0: none */
 	uint32_t n;
 	struct tr_sockaddr server[SERVERS_MAX];
+};
+
+/* Who may send in by a mapping, in RFC 4787's words. */
+enum filtering { FILTERING_UNKNOWN, FILTERING_ENDPOINT, FILTERING_ADDRESS, FILTERING_PORT };
+
+/* RFC 5780 section 4.4, from a port that has never sent to any of the server's addresses: all that it may hear is what it has asked
+ * for at the first of them. */
+enum { FILTER_PLAIN, FILTER_BOTH, FILTER_OTHER_PORT, FILTER_TESTS };
+struct filter_test {
+	struct tr_sockaddr server, other; /* a server that can serve it; family 0: none yet */
+	uint16_t port;   /* ours */
+	uint8_t turn;    /* which of probe_ports is next */
+	uint8_t tries;   /* sent */
+	uint64_t due;    /* the next, or the end; 0: none is going on */
+	uint8_t txid[FILTER_TESTS][BINDING_TXID];
+	bool answered[FILTER_TESTS];
+	enum filtering found;
 };
 
 /* Why a target is asked: as a server of the options, or as another address of one (the tests II and III of RFC 5780). */
@@ -69,6 +86,8 @@ struct client {
 	uint64_t asked_hairpin; /* 0: no answer is awaited */
 	uint8_t hairpin_txid[BINDING_TXID];
 	enum { HAIRPIN_UNKNOWN, HAIRPIN_NO, HAIRPIN_YES } hairpin;
+
+	struct filter_test filter;
 
 	pthread_mutex_t lock; /* between the service loop, which writes what is above, and client_show() */
 };

@@ -10,7 +10,7 @@
 #include <tailrace/reader.h>
 
 struct options {
-	uint64_t listen;
+	uint64_t listen, probe_ports;
 	struct tr_list servers; /* struct tr_sockaddr */
 };
 
@@ -46,7 +46,7 @@ probe(void *self, void *unused)
 static void
 keep_settings(struct stun_client *s, const struct options *o)
 {
-	struct client_settings settings = {.listen = (uint16_t)o->listen, .n = o->servers.n};
+	struct client_settings settings = {.listen = (uint16_t)o->listen, .probe_ports = (uint16_t)o->probe_ports, .n = o->servers.n};
 	memcpy(settings.server, o->servers.items, o->servers.n * sizeof(settings.server[0]));
 	pthread_mutex_lock(&s->lock);
 	s->settings = settings;
@@ -67,6 +67,10 @@ client_check(const void *options, char *text, size_t size)
 {
 	const struct options *o = options;
 	const struct tr_sockaddr *server = o->servers.items;
+	if (o->probe_ports != 0 && o->listen >= o->probe_ports && o->listen < o->probe_ports + TR_LISTEN_ALSO_PORTS) {
+		snprintf(text, size, "`listen` is one of the %u ports from `probe_ports` on", TR_LISTEN_ALSO_PORTS);
+		return false;
+	}
 	for (uint32_t i = 0; i < o->servers.n; i++)
 		for (uint32_t k = 0; k < i; k++)
 			if (tr_addr_eq(&server[i].addr, &server[k].addr) && server[i].port == server[k].port) {
@@ -178,6 +182,9 @@ static const struct tr_option client_options[] = {
 	{.key = "servers", .type = TR_OPT_SOCKADDR, .change = TR_LIVE, .flags = TR_OPT_REQUIRED | TR_OPT_LIST, .min = 1,
 		.max = SERVERS_MAX, .def = ":3478", .offset = offsetof(struct options, servers),
 		.doc = "Servers that are asked, best in different networks; without a port 3478."},
+	{.key = "probe_ports", .type = TR_OPT_UINT, .change = TR_RECREATE, .flags = TR_OPT_LISTEN_ALSO, .min = 1024, .max = 65280,
+		.offset = offsetof(struct options, probe_ports),
+		.doc = "The first of 256 UDP ports to find out the NATs' filtering from (they may be those of `punch`); without: not."},
 	{0},
 };
 

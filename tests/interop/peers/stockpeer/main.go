@@ -6,7 +6,7 @@
 // of one peer, given by a control server in the same process. It says what it is in DIR/self.json, pings the peer through
 // the tunnel ten times a second once DIR/go exists, and says what becomes of each, one line of JSON.
 //
-//	stockpeer -dir DIR -node BASE64 -disco BASE64 [-endpoint IP:PORT] [-derp IP:PORT -host NAME] [-stun IP] [-seconds N]
+//	stockpeer -dir DIR -node BASE64 -disco BASE64 | -peer DIR [-second] [-endpoint IP:PORT] [-derp IP:PORT -host NAME] [-stun IP] [-seconds N]
 package main
 
 import (
@@ -36,6 +36,8 @@ var (
 	dir      = flag.String("dir", "", "directory for self.json, go and the node's state")
 	node     = flag.String("node", "", "WireGuard key of the peer")
 	disco    = flag.String("disco", "", "disco key of the peer")
+	peerDir  = flag.String("peer", "", "instead of node and disco: directory of another stockpeer")
+	second   = flag.Bool("second", false, "of two: has the address in the tunnel that the peer has otherwise")
 	endpoint = flag.String("endpoint", "", "an address of the peer")
 	derp     = flag.String("derp", "", "relay, of region 1")
 	host     = flag.String("host", "relay.test", "its name")
@@ -43,7 +45,21 @@ var (
 	seconds  = flag.Int("seconds", 20, "how long to ping")
 )
 
-const peerIP, ownIP = "100.64.0.1", "100.64.0.9"
+var peerIP, ownIP = "100.64.0.1", "100.64.0.9"
+
+// What another one says of itself, once it does.
+func takePeer() {
+	var other struct{ Node, Disco string }
+	for other.Disco == "" {
+		if text, err := os.ReadFile(filepath.Join(*peerDir, "self.json")); err == nil {
+			json.Unmarshal(text, &other)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	*node, *disco = other.Node, other.Disco
+}
+
+var peerOnce sync.Once
 
 func raw(text string) mem.RO {
 	b, err := base64.StdEncoding.DecodeString(text)
@@ -114,6 +130,9 @@ func stream(ctx context.Context, w testcontrol.MapStreamWriter, req *tailcfg.Map
 		w.SendMapMessage(&tailcfg.MapResponse{})
 		return
 	}
+	if *peerDir != "" {
+		peerOnce.Do(takePeer)
+	}
 	w.SendMapMessage(netmap(req))
 	for {
 		select {
@@ -127,6 +146,9 @@ func stream(ctx context.Context, w testcontrol.MapStreamWriter, req *tailcfg.Map
 
 func main() {
 	flag.Parse()
+	if *second {
+		peerIP, ownIP = ownIP, peerIP
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
