@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * host: the kernel of this box, by the device of a port of kind host. Workers decide what it gets; writing to the device, and
- * reading what the kernel sends, are system calls that take as long as its TCP does, so both are done on a service loop.
+ * host: the kernel of this box, by the device of a port of kind host. Workers decide what it gets; writing to the
+ * device, and reading what the kernel sends, are system calls that take as long as its TCP does, so both are done on a
+ * service loop.
  */
 #include "net/host.h"
 
@@ -24,8 +25,9 @@ enum { HOST_IP, HOST_KERNEL }; /* out gates */
 enum { HOST_REFUSED, HOST_FULL, HOST_MULTICAST, HOST_MALFORMED, HOST_NO_ROOM };
 enum { HOST_READ, HOST_WRITTEN, HOST_JOINED };
 
-#define READS 32   /* of the device, before others on the loop have their turn */
-#define ROOM 128   /* packets that the way on must take, else the rest waits in the kernel: more than 64 kB make mostly */
+#define READS 32 /* of the device, before others on the loop have their turn */
+#define ROOM 128 /* packets that the way on must take, else the rest waits in the kernel: more than 64 kB make mostly  \
+	          */
 #define WAIT_MS 1
 #define FLOWS 4 /* that are joined at once */
 
@@ -56,7 +58,8 @@ host_admit(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *g
 	struct host *h = node->self;
 	const struct host_rules *r = atomic_load_explicit(&h->rules, memory_order_acquire);
 	for (uint16_t i = 0; i < n; i++) {
-		const bool may = host_rules_allow(r, rte_pktmbuf_mtod(pkts[i], const uint8_t *), pkts[i]->data_len, tr_meta(pkts[i]));
+		const bool may = host_rules_allow(
+		        r, rte_pktmbuf_mtod(pkts[i], const uint8_t *), pkts[i]->data_len, tr_meta(pkts[i]));
 		gate[i] = may ? HOST_KERNEL : TR_DROP(HOST_REFUSED);
 	}
 }
@@ -172,7 +175,8 @@ segment(struct tr_node *node, struct cut *c, const struct host *h)
 	struct rte_mbuf *m = node->host->packet_new(node);
 	if (m == NULL)
 		return NULL;
-	const uint16_t tailroom = rte_pktmbuf_tailroom(m), room = tailroom > TR_TAILROOM ? (uint16_t)(tailroom - TR_TAILROOM) : 0;
+	const uint16_t tailroom = rte_pktmbuf_tailroom(m),
+	               room = tailroom > TR_TAILROOM ? (uint16_t)(tailroom - TR_TAILROOM) : 0;
 	const uint32_t len = cut_next(c, rte_pktmbuf_mtod(m, uint8_t *), room);
 	if (len == 0) {
 		node->host->packet_drop(node, m, HOST_NO_ROOM);
@@ -199,7 +203,7 @@ take(struct tr_node *node, struct host *h, uint32_t len)
 	node->count[HOST_READ]++;
 	uint16_t why = HOST_MALFORMED, n = 0;
 	if (len >= sizeof(vnet) + IPV4_LEN && cut_begin(&c, &vnet, p, len - (uint32_t)sizeof(vnet)) &&
-		ip_check(p, c.len, &v) == IP_OK)
+	        ip_check(p, c.len, &v) == IP_OK)
 		why = ip_dst_is_multicast(p) ? HOST_MULTICAST : UINT16_MAX;
 	if (why != UINT16_MAX) {
 		struct rte_mbuf *m = node->host->packet_new(node);
@@ -238,7 +242,8 @@ host_readable(void *self, int events)
 	struct host *h = self;
 	struct tr_node *node = h->host->service_node(h->instance);
 	for (unsigned k = 0; node != NULL && k < READS; k++) {
-		if (graph_room(node, HOST_IP) < ROOM && (h->wait = h->host->watch_timer(h->instance, WAIT_MS, 0, host_go_on, h)) != NULL) {
+		if (graph_room(node, HOST_IP) < ROOM &&
+		        (h->wait = h->host->watch_timer(h->instance, WAIT_MS, 0, host_go_on, h)) != NULL) {
 			h->host->watch_events(h->device, 0);
 			return;
 		}
@@ -340,7 +345,10 @@ host_create(struct tr_instance *instance, const struct tr_host *host, const void
 	if (rules == NULL)
 		host->fail(instance, "%s", why);
 	else if (tun == NULL)
-		host->fail(instance, port == NULL ? "appliance.cfg has no port `%s`" : "port `%s` is none of kind host (`device = \"host\"`)", name);
+		host->fail(instance,
+		        port == NULL ? "appliance.cfg has no port `%s`"
+		                     : "port `%s` is none of kind host (`device = \"host\"`)",
+		        name);
 	else if (tun->claimed != NULL)
 		host->fail(instance, "port `%s` is another instance's", name);
 	else {
@@ -375,61 +383,67 @@ host_show(void *self, struct tr_show *out)
 
 #define O(member) .offset = offsetof(struct host_options, member)
 static const struct tr_option host_class_options[] = {
-	{"port", TR_OPT_STRING, .change = TR_RECREATE, O(port),
-		.doc = "port of appliance.cfg, of kind host; default: the instance's name"},
-	{"address", TR_OPT_IFADDR, .change = TR_LIVE, .flags = TR_OPT_LIST | TR_OPT_ADOPT, O(address),
-		.doc = "the device's addresses; default: those of the interfaces and routes that link to this instance"},
-	{"routes", TR_OPT_PREFIX, .change = TR_LIVE, .flags = TR_OPT_LIST, O(routes),
-		.doc = "what the kernel sends by the device, besides the networks of its addresses; a route to the same that it has already stays"},
-	{"accept", TR_OPT_STRING, .change = TR_LIVE, .flags = TR_OPT_LIST, .max = 256, O(accept),
-		.doc = "what others may ask of the kernel: `tcp/22`, `udp/5000-5010`, `tcp`, `udp`, or the number of a protocol; absent: everything. "
-		       "ICMP, answers to TCP connections that the kernel opened and UDP to ports from 32768 on come in always"},
-	{"mtu", TR_OPT_UINT, .change = TR_LIVE, .flags = TR_OPT_MTU, .min = 1280, .max = 9600, .def = "1500", O(mtu),
-		.doc = "largest IP packet of the device"},
-	{0},
+        {"port", TR_OPT_STRING, .change = TR_RECREATE, O(port),
+                .doc = "port of appliance.cfg, of kind host; default: the instance's name"},
+        {"address", TR_OPT_IFADDR, .change = TR_LIVE, .flags = TR_OPT_LIST | TR_OPT_ADOPT, O(address),
+                .doc = "the device's addresses; default: those of the interfaces and routes that link to this "
+                       "instance"},
+        {"routes", TR_OPT_PREFIX, .change = TR_LIVE, .flags = TR_OPT_LIST, O(routes),
+                .doc = "what the kernel sends by the device, besides the networks of its addresses; a route to the "
+                       "same that it has already stays"},
+        {"accept", TR_OPT_STRING, .change = TR_LIVE, .flags = TR_OPT_LIST, .max = 256, O(accept),
+                .doc = "what others may ask of the kernel: `tcp/22`, `udp/5000-5010`, `tcp`, `udp`, or the number of a "
+                       "protocol; absent: everything. "
+                       "ICMP, answers to TCP connections that the kernel opened and UDP to ports from 32768 on come in "
+                       "always"},
+        {"mtu", TR_OPT_UINT, .change = TR_LIVE, .flags = TR_OPT_MTU, .min = 1280, .max = 9600, .def = "1500", O(mtu),
+                .doc = "largest IP packet of the device"},
+        {0},
 };
 static const struct tr_in_gate host_in[] = {
-	{"ip", TR_TYPE_IP, .reads = TR_META_L3, .process = host_admit, .trace = trace_ip, .doc = "packets for the kernel"},
-	{"kernel", TR_TYPE_IP, TR_GATE_INTERNAL | TR_GATE_SERVICE, .process = host_write, .trace = trace_ip,
-		.doc = "packets that the kernel gets"},
-	{0},
+        {"ip", TR_TYPE_IP, .reads = TR_META_L3, .process = host_admit, .trace = trace_ip,
+                .doc = "packets for the kernel"},
+        {"kernel", TR_TYPE_IP, TR_GATE_INTERNAL | TR_GATE_SERVICE, .process = host_write, .trace = trace_ip,
+                .doc = "packets that the kernel gets"},
+        {0},
 };
 static const struct tr_out_gate host_out[] = {
-	[HOST_IP] = {"ip", TR_TYPE_IP, .writes = TR_META_L3, .doc = "packets of the kernel's: to a route, or to an interface"},
-	[HOST_KERNEL] = {"kernel", TR_TYPE_IP, TR_GATE_INTERNAL, .doc = "packets that the kernel gets"},
-	{0},
+        [HOST_IP] = {"ip", TR_TYPE_IP, .writes = TR_META_L3,
+                .doc = "packets of the kernel's: to a route, or to an interface"},
+        [HOST_KERNEL] = {"kernel", TR_TYPE_IP, TR_GATE_INTERNAL, .doc = "packets that the kernel gets"},
+        {0},
 };
 static const struct tr_drop_reason host_drops[] = {
-	[HOST_REFUSED] = {"refused", "for the kernel, and not in `accept`"},
-	[HOST_FULL] = {"full", "the kernel took no more"},
-	[HOST_MULTICAST] = {"multicast", "multicast of the kernel's: not sent on"},
-	[HOST_MALFORMED] = {"malformed", "of the kernel's, and no IP packet that could be sent on"},
-	[HOST_NO_ROOM] = {"no_room", "of the kernel's, and larger than a packet buffer"},
-	{0},
+        [HOST_REFUSED] = {"refused", "for the kernel, and not in `accept`"},
+        [HOST_FULL] = {"full", "the kernel took no more"},
+        [HOST_MULTICAST] = {"multicast", "multicast of the kernel's: not sent on"},
+        [HOST_MALFORMED] = {"malformed", "of the kernel's, and no IP packet that could be sent on"},
+        [HOST_NO_ROOM] = {"no_room", "of the kernel's, and larger than a packet buffer"},
+        {0},
 };
 static const struct tr_counter host_counters[] = {
-	[HOST_READ] = {"read", "packets of the kernel's, large ones counted once"},
-	[HOST_WRITTEN] = {"written", "packets for the kernel, large ones counted once"},
-	[HOST_JOINED] = {"joined", "segments that went to the kernel as part of another's packet"},
-	{0},
+        [HOST_READ] = {"read", "packets of the kernel's, large ones counted once"},
+        [HOST_WRITTEN] = {"written", "packets for the kernel, large ones counted once"},
+        [HOST_JOINED] = {"joined", "segments that went to the kernel as part of another's packet"},
+        {0},
 };
 
 const struct tr_class class_host = {
-	.name = "host",
-	.summary = "The kernel of this box: its sockets use the gateway's ports",
-	.flags = TR_CLASS_SERVICE,
-	.options = host_class_options,
-	.options_size = sizeof(struct host_options),
-	.in = host_in,
-	.out = host_out,
-	.drops = host_drops,
-	.counters = host_counters,
-	.create = host_create,
-	.start = host_start,
-	.reconfigure = host_reconfigure,
-	.worker_fini = host_worker_fini,
-	.destroy = host_destroy,
-	.check = host_check,
-	.show = host_show,
-	.service_init = host_service_init,
+        .name = "host",
+        .summary = "The kernel of this box: its sockets use the gateway's ports",
+        .flags = TR_CLASS_SERVICE,
+        .options = host_class_options,
+        .options_size = sizeof(struct host_options),
+        .in = host_in,
+        .out = host_out,
+        .drops = host_drops,
+        .counters = host_counters,
+        .create = host_create,
+        .start = host_start,
+        .reconfigure = host_reconfigure,
+        .worker_fini = host_worker_fini,
+        .destroy = host_destroy,
+        .check = host_check,
+        .show = host_show,
+        .service_init = host_service_init,
 };

@@ -6,8 +6,8 @@
 
 /* What others may ask of the kernel. Immutable. */
 struct host_rules {
-	uint64_t protocol[4];           /* bit per protocol: all of it */
-	uint64_t port[2][65536 / 64];   /* of TCP, UDP */
+	uint64_t protocol[4];         /* bit per protocol: all of it */
+	uint64_t port[2][65536 / 64]; /* of TCP, UDP */
 };
 
 /* accept: strings such as "tcp/22", "udp/5000-5010", "icmp", "89"; empty: everything. NULL: `why`. */

@@ -95,8 +95,10 @@ host_rules_new(const struct tr_list *accept, char *why, size_t size)
 	for (uint32_t i = 0; i < accept->n; i++) {
 		if (add(r, text[i]))
 			continue;
-		snprintf(why, size, "`accept`: expected `tcp`, `tcp/22`, `udp/5000-5010`, `icmp` or the number of a protocol, not `%.40s`",
-			text[i]);
+		snprintf(why, size,
+		        "`accept`: expected `tcp`, `tcp/22`, `udp/5000-5010`, `icmp` or the number of a protocol, not "
+		        "`%.40s`",
+		        text[i]);
 		free(r);
 		return NULL;
 	}

@@ -58,7 +58,8 @@ by_protocol(void **state)
 static void
 refused(void **state)
 {
-	static const char *const bad[] = {"", "tcp/", "tcp/x", "tcp/65536", "tcp/5-4", "tcp/5-", "icmp/3", "256", "-1", "sctp", "tcp/22 ", "tcpp/2"};
+	static const char *const bad[] = {"", "tcp/", "tcp/x", "tcp/65536", "tcp/5-4", "tcp/5-", "icmp/3", "256", "-1",
+	        "sctp", "tcp/22 ", "tcpp/2"};
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		assert_null(rules(bad[i], NULL));
 }
@@ -66,6 +67,7 @@ refused(void **state)
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(by_port), cmocka_unit_test(by_protocol), cmocka_unit_test(refused)};
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(by_port), cmocka_unit_test(by_protocol), cmocka_unit_test(refused)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,8 @@ cut_begin(struct cut *c, const struct virtio_net_hdr *h, uint8_t *p, uint32_t le
 	*c = (struct cut){.p = p, .len = len};
 	const uint8_t type = h->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
 	if (type == VIRTIO_NET_HDR_GSO_NONE)
-		return len >= IPV4_LEN && ((h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0 || complete(p, len, h->csum_start, h->csum_offset));
+		return len >= IPV4_LEN && ((h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0 ||
+		                                  complete(p, len, h->csum_start, h->csum_offset));
 	if ((type != VIRTIO_NET_HDR_GSO_TCPV4 && type != VIRTIO_NET_HDR_GSO_TCPV6) || h->gso_size == 0)
 		return false;
 	/* The lengths in a packet of 64 kB may be zero; they are written anew anyway. */
@@ -104,7 +105,7 @@ cut_next(struct cut *c, uint8_t *out, uint32_t room)
 	memcpy(out + c->head, c->p + c->at, payload);
 	uint8_t *tcp = out + c->l3_len;
 	if (c->at + payload < c->len) /* said by the last */
-		tcp[FLAGS] &= (uint8_t)~(FIN | PSH);
+		tcp[FLAGS] &= (uint8_t) ~(FIN | PSH);
 	put_length(out, len);
 	put_16(tcp + SUM, 0);
 	put_16(tcp + SUM, csum_l4(out, IP_TCP, tcp, len - c->l3_len));
@@ -121,7 +122,8 @@ joinable(const uint8_t *p, uint32_t len, uint16_t *l3_len, uint16_t *head)
 {
 	const bool v4 = p[0] == 0x45;
 	*l3_len = v4 ? IPV4_LEN : IPV6_LEN;
-	if (len < *l3_len + (uint32_t)TCP_LEN || (!v4 && p[0] >> 4 != 6) || p[v4 ? 9 : 6] != IP_TCP || (v4 && (get_be16(p + 6) & 0x3fff) != 0))
+	if (len < *l3_len + (uint32_t)TCP_LEN || (!v4 && p[0] >> 4 != 6) || p[v4 ? 9 : 6] != IP_TCP ||
+	        (v4 && (get_be16(p + 6) & 0x3fff) != 0))
 		return false;
 	if (v4 ? get_be16(p + 2) != len : get_be16(p + 4) + (uint32_t)IPV6_LEN != len)
 		return false;
@@ -149,8 +151,9 @@ static bool
 same_headers(const struct join *j, const uint8_t *p, uint16_t l3_len, uint16_t head)
 {
 	const uint8_t *tcp = p + l3_len, *first = j->head + l3_len;
-	if (head != j->head_len || memcmp(tcp + ACK, first + ACK, 5) != 0 || get_16(tcp + WINDOW) != get_16(first + WINDOW) ||
-		memcmp(tcp + TCP_LEN, first + TCP_LEN, head - l3_len - (size_t)TCP_LEN) != 0)
+	if (head != j->head_len || memcmp(tcp + ACK, first + ACK, 5) != 0 ||
+	        get_16(tcp + WINDOW) != get_16(first + WINDOW) ||
+	        memcmp(tcp + TCP_LEN, first + TCP_LEN, head - l3_len - (size_t)TCP_LEN) != 0)
 		return false;
 	if (l3_len == IPV4_LEN)
 		return p[1] == j->head[1] && p[6] == j->head[6] && p[8] == j->head[8];
@@ -188,7 +191,7 @@ join_add(struct join *j, const uint8_t *p, uint32_t len)
 	if (!same_flow(j, p))
 		return JOIN_OTHER;
 	if (j->ended || payload > j->size[0] || j->len + payload > LARGEST || get_be32(p + l3_len + SEQ) != j->next ||
-		!same_headers(j, p, l3_len, head))
+	        !same_headers(j, p, l3_len, head))
 		return JOIN_AFTER;
 	append(j, p, head, payload);
 	return JOIN_TAKEN;
@@ -204,8 +207,11 @@ join_end(struct join *j, struct iovec *iov)
 		put_length(j->head, j->len);
 		put_16(tcp + SUM, csum_fold(csum_pseudo(j->head, IP_TCP, j->len - j->l3_len)));
 		j->vnet = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-			.gso_type = v4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6, .hdr_len = j->head_len,
-			.gso_size = j->size[0], .csum_start = j->l3_len, .csum_offset = SUM};
+		        .gso_type = v4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6,
+		        .hdr_len = j->head_len,
+		        .gso_size = j->size[0],
+		        .csum_start = j->l3_len,
+		        .csum_offset = SUM};
 	}
 	iov[0] = (struct iovec){&j->vnet, sizeof(j->vnet)};
 	iov[1] = (struct iovec){j->head, j->head_len};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a NIC would do for the kernel, done here: large TCP packets are cut into segments, checksums that were left out are put in;
- * and the other way round, segments that follow one another become one large packet. No state, any thread.
+ * What a NIC would do for the kernel, done here: large TCP packets are cut into segments, checksums that were left out
+ * are put in; and the other way round, segments that follow one another become one large packet. No state, any thread.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 /* ---- From the kernel ---- */
 
 struct cut {
-	uint8_t *p; /* the whole packet; its headers are changed from segment to segment */
+	uint8_t *p;            /* the whole packet; its headers are changed from segment to segment */
 	uint32_t len, at, mss; /* at: of what is sent already, headers counted. mss 0: goes as it is */
 	uint16_t l3_len, head; /* head: IP and TCP header */
 };
@@ -34,19 +34,19 @@ struct join {
 	struct virtio_net_hdr vnet;
 	uint8_t head[JOIN_HEAD];
 	uint16_t head_len, l3_len;
-	uint32_t len;       /* of the whole packet */
-	uint32_t next;      /* sequence number of what may follow */
-	bool ended;         /* nothing may */
-	uint16_t n;         /* parts, 0: empty */
+	uint32_t len;  /* of the whole packet */
+	uint32_t next; /* sequence number of what may follow */
+	bool ended;    /* nothing may */
+	uint16_t n;    /* parts, 0: empty */
 	const uint8_t *payload[JOIN_PARTS];
 	uint16_t size[JOIN_PARTS];
 };
 
 enum join_fate {
-	JOIN_TAKEN,  /* is part of it now; its memory must stay */
-	JOIN_CANT,   /* can be part of none: what was joined before of its flow goes first */
-	JOIN_OTHER,  /* of another flow */
-	JOIN_AFTER,  /* of this flow, and does not fit here: it may begin another */
+	JOIN_TAKEN, /* is part of it now; its memory must stay */
+	JOIN_CANT,  /* can be part of none: what was joined before of its flow goes first */
+	JOIN_OTHER, /* of another flow */
+	JOIN_AFTER, /* of this flow, and does not fit here: it may begin another */
 };
 
 /* A whole IP packet. */

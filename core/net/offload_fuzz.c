@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Segments to be joined, and packets to be cut. The first byte says which; the rest are packets, each behind its length in two bytes, in a
- * block of its own. TCP checksums are put right, or nothing would be joined.
+ * Segments to be joined, and packets to be cut. The first byte says which; the rest are packets, each behind its length
+ * in two bytes, in a block of its own. TCP checksums are put right, or nothing would be joined.
  */
 #include "net/ip.h"
 #include "net/offload.h"
@@ -41,7 +41,9 @@ join_one(struct join *j, const uint8_t *p, uint32_t len)
 static void
 cut_up(uint8_t *p, uint32_t len, uint16_t mss)
 {
-	const struct virtio_net_hdr h = {.gso_type = len > 0 && p[0] >> 4 == 6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4, .gso_size = mss};
+	const struct virtio_net_hdr h = {
+	        .gso_type = len > 0 && p[0] >> 4 == 6 ? VIRTIO_NET_HDR_GSO_TCPV6 : VIRTIO_NET_HDR_GSO_TCPV4,
+	        .gso_size = mss};
 	static uint8_t out[2048];
 	struct cut c;
 	if (cut_begin(&c, &h, p, len))

@@ -31,7 +31,7 @@ make_big(bool v6, uint32_t payload, uint8_t flags)
 	put_be16(tcp, 22);
 	put_be16(tcp + 2, 40000);
 	memcpy(tcp + 4, (const uint8_t[]){0xff, 0xff, 0xff, 0}, 4); /* the sequence wraps */
-	tcp[12] = 8 << 4; /* with a timestamp option's room */
+	tcp[12] = 8 << 4;                                           /* with a timestamp option's room */
 	tcp[13] = flags;
 	put_be16(tcp + 14, 500);
 	memset(tcp + 20, 1, 12);
@@ -103,7 +103,7 @@ ends_with_the_last(void **state)
 	assert_int_equal(seg[0][33], 0x90); /* CWR with the first */
 	assert_int_equal(seg[1][33], 0x10);
 	assert_int_equal(seg[2][33], 0x19);
-	assert_int_equal(get_be16(seg[2] + 4), 79);                   /* IPv4 identification counts */
+	assert_int_equal(get_be16(seg[2] + 4), 79);                        /* IPv4 identification counts */
 	assert_memory_equal(seg[1] + 24, ((uint8_t[]){0, 0, 2, 0xe8}), 4); /* 0xffffff00 + 1000 */
 }
 
@@ -153,11 +153,12 @@ joins_no_others(void **state)
 		uint8_t to;
 		enum join_fate fate;
 	} row[] = {
-		{20 + 13, 0x11, JOIN_CANT}, {20 + 13, 0x50, JOIN_CANT},             /* FIN, ECE */
-		{20 + 11, 9, JOIN_AFTER}, {20 + 15, 9, JOIN_AFTER},                 /* acknowledgement, window */
-		{20 + 7, 9, JOIN_AFTER}, {20 + 31, 9, JOIN_AFTER}, {1, 3, JOIN_AFTER}, /* sequence, option, congestion mark */
-		{20 + 3, 9, JOIN_OTHER}, {15, 9, JOIN_OTHER},                       /* port, address */
-		{6, 0x20, JOIN_CANT},                                               /* a fragment */
+	        {20 + 13, 0x11, JOIN_CANT}, {20 + 13, 0x50, JOIN_CANT}, /* FIN, ECE */
+	        {20 + 11, 9, JOIN_AFTER}, {20 + 15, 9, JOIN_AFTER},     /* acknowledgement, window */
+	        {20 + 7, 9, JOIN_AFTER}, {20 + 31, 9, JOIN_AFTER},
+	        {1, 3, JOIN_AFTER},                           /* sequence, option, congestion mark */
+	        {20 + 3, 9, JOIN_OTHER}, {15, 9, JOIN_OTHER}, /* port, address */
+	        {6, 0x20, JOIN_CANT},                         /* a fragment */
 	};
 	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {
 		cut_all(make_big(false, 3000, 0x10), 1000, VIRTIO_NET_HDR_GSO_TCPV4);
@@ -185,6 +186,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(cuts_and_joins), cmocka_unit_test(ends_with_the_last),
-		cmocka_unit_test(completes_a_checksum), cmocka_unit_test(makes_no_sense), cmocka_unit_test(joins_no_others)};
+	        cmocka_unit_test(completes_a_checksum), cmocka_unit_test(makes_no_sense),
+	        cmocka_unit_test(joins_no_others)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

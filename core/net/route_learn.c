@@ -31,7 +31,7 @@ struct route_learn {
 	uint32_t reading; /* counts; what a whole one has not met is gone */
 	uint32_t count;
 	bool under_way, again; /* a reading; it has to be followed by another */
-	void *tree; /* of struct learned */
+	void *tree;            /* of struct learned */
 	struct learned **stale;
 	uint32_t n_stale;
 	char buffer[CHUNK];
@@ -40,8 +40,9 @@ struct route_learn {
 static const struct {
 	const char *name;
 	uint8_t number;
-} names[] = {{"boot", RTPROT_BOOT}, {"static", RTPROT_STATIC}, {"zebra", RTPROT_ZEBRA}, {"bird", RTPROT_BIRD}, {"babel", RTPROT_BABEL},
-	{"bgp", RTPROT_BGP}, {"isis", RTPROT_ISIS}, {"ospf", RTPROT_OSPF}, {"rip", RTPROT_RIP}, {"eigrp", RTPROT_EIGRP}};
+} names[] = {{"boot", RTPROT_BOOT}, {"static", RTPROT_STATIC}, {"zebra", RTPROT_ZEBRA}, {"bird", RTPROT_BIRD},
+        {"babel", RTPROT_BABEL}, {"bgp", RTPROT_BGP}, {"isis", RTPROT_ISIS}, {"ospf", RTPROT_OSPF}, {"rip", RTPROT_RIP},
+        {"eigrp", RTPROT_EIGRP}};
 
 bool
 route_learn_protocols(const struct tr_list *list, uint64_t set[4], char *why, size_t size)
@@ -57,8 +58,10 @@ route_learn_protocols(const struct tr_list *list, uint64_t set[4], char *why, si
 			if (strcmp(names[k].name, text[i]) == 0)
 				number = names[k].number;
 		if (number > 255) {
-			snprintf(why, size, "`learn`: expected a routing protocol as the kernel calls it (`bird`, `bgp`, `ospf`, `static`, … or a number), not `%.40s`",
-				text[i]);
+			snprintf(why, size,
+			        "`learn`: expected a routing protocol as the kernel calls it (`bird`, `bgp`, `ospf`, "
+			        "`static`, … or a number), not `%.40s`",
+			        text[i]);
 			return false;
 		}
 		set[number / 64] |= UINT64_C(1) << number % 64;
@@ -115,16 +118,20 @@ route_learn_parse(const void *message, size_t len, struct kernel_route *out)
 {
 	const struct nlmsghdr *n = message;
 	struct attributes t = {{0}};
-	if (len < sizeof(*n) || n->nlmsg_len > len || n->nlmsg_len < MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct rtmsg)) ||
-		(n->nlmsg_type != RTM_NEWROUTE && n->nlmsg_type != RTM_DELROUTE))
+	if (len < sizeof(*n) || n->nlmsg_len > len ||
+	        n->nlmsg_len < MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct rtmsg)) ||
+	        (n->nlmsg_type != RTM_NEWROUTE && n->nlmsg_type != RTM_DELROUTE))
 		return false;
 	const struct rtmsg *r = mnl_nlmsg_get_payload(n);
 	const uint8_t family = r->rtm_family == AF_INET ? 4 : r->rtm_family == AF_INET6 ? 6 : 0;
-	if (family == 0 || r->rtm_type != RTN_UNICAST || (r->rtm_flags & RTM_F_CLONED) != 0 || r->rtm_dst_len > (family == 4 ? 32 : 128) ||
-		mnl_attr_parse(n, sizeof(*r), collect, &t) < 0)
+	if (family == 0 || r->rtm_type != RTN_UNICAST || (r->rtm_flags & RTM_F_CLONED) != 0 ||
+	        r->rtm_dst_len > (family == 4 ? 32 : 128) || mnl_attr_parse(n, sizeof(*r), collect, &t) < 0)
 		return false;
-	*out = (struct kernel_route){.prefix = {{.family = family}, r->rtm_dst_len}, .protocol = r->rtm_protocol, .table = r->rtm_table,
-		.gone = n->nlmsg_type == RTM_DELROUTE, .device = take_u32(t.at[RTA_OIF])};
+	*out = (struct kernel_route){.prefix = {{.family = family}, r->rtm_dst_len},
+	        .protocol = r->rtm_protocol,
+	        .table = r->rtm_table,
+	        .gone = n->nlmsg_type == RTM_DELROUTE,
+	        .device = take_u32(t.at[RTA_OIF])};
 	if (t.at[RTA_TABLE] != NULL)
 		out->table = take_u32(t.at[RTA_TABLE]);
 	if (r->rtm_dst_len > 0 && !take_address(t.at[RTA_DST], family, &out->prefix.addr))
@@ -226,7 +233,8 @@ static void
 heard(struct route_learn *l, const struct nlmsghdr *n)
 {
 	struct kernel_route k;
-	if (!route_learn_parse(n, n->nlmsg_len, &k) || k.table != l->table || (l->protocols[k.protocol / 64] >> k.protocol % 64 & 1) == 0)
+	if (!route_learn_parse(n, n->nlmsg_len, &k) || k.table != l->table ||
+	        (l->protocols[k.protocol / 64] >> k.protocol % 64 & 1) == 0)
 		return;
 	if (k.gone)
 		forget(l, &k.prefix);

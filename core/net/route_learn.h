@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Routes that the kernel has from a routing daemon (BIRD, FRR), by way of a host port: taken into a table with the next hop that the
- * pipeline's routes give the daemon's gateway. Control thread.
+ * Routes that the kernel has from a routing daemon (BIRD, FRR), by way of a host port: taken into a table with the next
+ * hop that the pipeline's routes give the daemon's gateway. Control thread.
  */
 #pragma once
 
@@ -10,7 +10,8 @@
 struct route_learn;
 
 /* Takes in what is there, and watches from then on. NULL: `why`. */
-struct route_learn *route_learn_start(struct route *r, const struct tr_list *protocols, uint32_t table, char *why, size_t size);
+struct route_learn *route_learn_start(
+        struct route *r, const struct tr_list *protocols, uint32_t table, char *why, size_t size);
 void route_learn_again(struct route_learn *l); /* the pipeline's routes are others: resolves all anew */
 void route_learn_stop(struct route_learn *l);  /* the routes stay */
 uint32_t route_learn_count(const struct route_learn *l);

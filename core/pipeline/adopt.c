@@ -27,14 +27,15 @@ links_to(const struct plan *p, unsigned i, int32_t to)
 static uint32_t
 addresses(const struct plan_instance *from, struct tr_prefix *out)
 {
-	const struct tr_option *o = from->class_ != NULL && from->options != NULL ? find(from->class_, "address", 0) : NULL;
+	const struct tr_option *o =
+	        from->class_ != NULL && from->options != NULL ? find(from->class_, "address", 0) : NULL;
 	if (o == NULL || (o->type != TR_OPT_IFADDR && o->type != TR_OPT_ADDR))
 		return 0;
 	const struct tr_list *l = (const void *)((const uint8_t *)from->options + o->offset);
 	for (uint32_t i = 0; out != NULL && i < l->n; i++) {
 		const struct tr_addr *a = l->items;
-		out[i] = o->type == TR_OPT_IFADDR ? ((const struct tr_prefix *)l->items)[i] :
-			(struct tr_prefix){a[i], a[i].family == 4 ? 32 : 128};
+		out[i] = o->type == TR_OPT_IFADDR ? ((const struct tr_prefix *)l->items)[i]
+		                                  : (struct tr_prefix){a[i], a[i].family == 4 ? 32 : 128};
 	}
 	return l->n;
 }
@@ -57,7 +58,8 @@ plan_adopt(struct builder *b)
 {
 	for (unsigned i = 0; i < b->plan->n_instances; i++) {
 		struct plan_instance *inst = &b->plan->instance[i];
-		const struct tr_option *o = inst->class_ != NULL && inst->options != NULL ? find(inst->class_, NULL, TR_OPT_ADOPT) : NULL;
+		const struct tr_option *o =
+		        inst->class_ != NULL && inst->options != NULL ? find(inst->class_, NULL, TR_OPT_ADOPT) : NULL;
 		if (o != NULL && cfg_get(inst->options_node, o->key) == NULL)
 			adopt(b, (int32_t)i, (struct tr_list *)(void *)((uint8_t *)inst->options + o->offset));
 	}

@@ -66,12 +66,13 @@ link_request(struct talk *t, unsigned flags)
 	struct nlmsghdr *n = mnl_nlmsg_put_header(t->request);
 	n->nlmsg_type = RTM_NEWLINK;
 	struct ifinfomsg *i = mnl_nlmsg_put_extra_header(n, sizeof(*i));
-	*i = (struct ifinfomsg){.ifi_family = AF_UNSPEC, .ifi_index = (int)t->ifindex, .ifi_flags = flags, .ifi_change = flags};
+	*i = (struct ifinfomsg){
+	        .ifi_family = AF_UNSPEC, .ifi_index = (int)t->ifindex, .ifi_flags = flags, .ifi_change = flags};
 	return n;
 }
 
-/* Up, of this MTU; without the link-local address that the kernel makes up when a device comes up: nobody could answer it.
- * Where IPv6 is off there is none anyway. */
+/* Up, of this MTU; without the link-local address that the kernel makes up when a device comes up: nobody could answer
+ * it. Where IPv6 is off there is none anyway. */
 static void
 set_link(struct talk *t, uint16_t mtu)
 {
@@ -88,15 +89,20 @@ set_link(struct talk *t, uint16_t mtu)
 		failed(t, r, "can't make the device up", "");
 }
 
+enum change { ADD, KEEP, REMOVE };
+
 static void
-change_address(struct talk *t, bool add, const struct tr_prefix *p)
+change_address(struct talk *t, enum change what, const struct tr_prefix *p)
 {
+	const bool add = what != REMOVE;
 	struct nlmsghdr *n = mnl_nlmsg_put_header(t->request);
 	n->nlmsg_type = add ? RTM_NEWADDR : RTM_DELADDR;
 	n->nlmsg_flags = add ? NLM_F_CREATE | NLM_F_REPLACE : 0;
 	struct ifaddrmsg *a = mnl_nlmsg_put_extra_header(n, sizeof(*a));
-	*a = (struct ifaddrmsg){.ifa_family = family(&p->addr), .ifa_prefixlen = p->len, .ifa_flags = add ? IFA_F_NODAD : 0,
-		.ifa_index = t->ifindex};
+	*a = (struct ifaddrmsg){.ifa_family = family(&p->addr),
+	        .ifa_prefixlen = p->len,
+	        .ifa_flags = add ? IFA_F_NODAD : 0,
+	        .ifa_index = t->ifindex};
 	put_address(n, IFA_LOCAL, &p->addr);
 	put_address(n, IFA_ADDRESS, &p->addr);
 	int r = ask(t, n);
@@ -108,24 +114,28 @@ change_address(struct talk *t, bool add, const struct tr_prefix *p)
 
 /* A route that somebody else made stays as it is: the way to whoever manages this box may be one. */
 static void
-change_route(struct talk *t, bool add, const struct tr_prefix *p)
+change_route(struct talk *t, enum change what, const struct tr_prefix *p)
 {
+	const bool add = what != REMOVE;
 	struct nlmsghdr *n = mnl_nlmsg_put_header(t->request);
 	n->nlmsg_type = add ? RTM_NEWROUTE : RTM_DELROUTE;
 	n->nlmsg_flags = add ? NLM_F_CREATE | NLM_F_EXCL : 0;
 	struct rtmsg *r = mnl_nlmsg_put_extra_header(n, sizeof(*r));
-	*r = (struct rtmsg){.rtm_family = family(&p->addr), .rtm_dst_len = p->len, .rtm_table = RT_TABLE_MAIN,
-		.rtm_protocol = RTPROT_STATIC, .rtm_type = RTN_UNICAST,
-		.rtm_scope = p->addr.family == 4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE};
+	*r = (struct rtmsg){.rtm_family = family(&p->addr),
+	        .rtm_dst_len = p->len,
+	        .rtm_table = RT_TABLE_MAIN,
+	        .rtm_protocol = RTPROT_STATIC,
+	        .rtm_type = RTN_UNICAST,
+	        .rtm_scope = p->addr.family == 4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE};
 	if (p->len > 0)
 		put_address(n, RTA_DST, &p->addr);
 	mnl_attr_put_u32(n, RTA_OIF, t->ifindex);
 	int rc = ask(t, n);
 	char text[50];
 	format_prefix(p, text);
-	if (rc == -EEXIST && add)
+	if (rc == -EEXIST && what == ADD)
 		snprintf(t->why, t->size, "the kernel has another route to %s, which stays", text);
-	else if (rc != 0 && add)
+	else if (rc != 0 && rc != -EEXIST && add)
 		failed(t, rc, "route to ", text);
 }
 
@@ -139,16 +149,25 @@ has(const struct tr_list *l, const struct tr_prefix *p)
 	return false;
 }
 
-/* What is in `was` and not in `now` goes, what is in `now` and not in `was` comes. */
+/* What was and is not wanted any more. */
 static void
-change(struct talk *t, const struct tr_list *was, const struct tr_list *now, bool add,
-	void (*fn)(struct talk *, bool, const struct tr_prefix *))
+remove_old(struct talk *t, const struct tr_list *was, const struct tr_list *now,
+        void (*fn)(struct talk *, enum change, const struct tr_prefix *))
 {
-	const struct tr_list *from = add ? now : was, *other = add ? was : now;
-	const struct tr_prefix *v = from->items;
-	for (uint32_t i = 0; i < from->n; i++)
-		if (!has(other, &v[i]))
-			fn(t, add, &v[i]);
+	const struct tr_prefix *v = was->items;
+	for (uint32_t i = 0; i < was->n; i++)
+		if (!has(now, &v[i]))
+			fn(t, REMOVE, &v[i]);
+}
+
+/* All that is wanted: with an address the kernel may have taken others of its network away, or routes. */
+static void
+put_all(struct talk *t, const struct tr_list *was, const struct tr_list *now,
+        void (*fn)(struct talk *, enum change, const struct tr_prefix *))
+{
+	const struct tr_prefix *v = now->items;
+	for (uint32_t i = 0; i < now->n; i++)
+		fn(t, has(was, &v[i]) ? KEEP : ADD, &v[i]);
 }
 
 static bool
@@ -184,7 +203,8 @@ kernel_hush(const char *device)
 }
 
 bool
-kernel_configure(unsigned ifindex, const struct kernel_device *was, const struct kernel_device *now, char *why, size_t size)
+kernel_configure(
+        unsigned ifindex, const struct kernel_device *was, const struct kernel_device *now, char *why, size_t size)
 {
 	static const struct kernel_device nothing;
 	struct talk t;
@@ -194,12 +214,16 @@ kernel_configure(unsigned ifindex, const struct kernel_device *was, const struct
 		return false;
 	set_link(&t, now->mtu);
 	char device[IF_NAMESIZE];
-	if (if_indextoname(ifindex, device) != NULL)
-		set_knob("ipv4", device, "accept_local", "1"); /* errors of the gateway's have the address that both have */
-	change(&t, &was->routes, &now->routes, false, change_route);
-	change(&t, &was->address, &now->address, true, change_address);
-	change(&t, &was->address, &now->address, false, change_address); /* last: the kernel forgets routes with their source */
-	change(&t, &was->routes, &now->routes, true, change_route);
+	if (if_indextoname(ifindex, device) != NULL) {
+		set_knob("ipv4", device, "accept_local",
+		        "1"); /* errors of the gateway's have the address that both have */
+		set_knob("ipv4", device, "promote_secondaries", "1"); /* an address that goes takes no other with it */
+	}
+	remove_old(&t, &was->routes, &now->routes, change_route);
+	put_all(&t, &was->address, &now->address, change_address);
+	remove_old(&t, &was->address, &now->address, change_address);
+	put_all(&t, &was->address, &now->address, change_address);
+	put_all(&t, &was->routes, &now->routes, change_route);
 	mnl_socket_close(t.socket);
 	return why[0] == '\0';
 }
@@ -212,7 +236,7 @@ kernel_withdraw(unsigned ifindex, const struct kernel_device *was)
 	struct talk t;
 	if (!begin(&t, ifindex, why, sizeof(why)))
 		return;
-	change(&t, &was->routes, &nothing.routes, false, change_route);
-	change(&t, &was->address, &nothing.address, false, change_address);
+	remove_old(&t, &was->routes, &nothing.routes, change_route);
+	remove_old(&t, &was->address, &nothing.address, change_address);
 	mnl_socket_close(t.socket);
 }

@@ -20,11 +20,13 @@ make(struct tun *t, char *why, size_t size)
 	struct ifreq r = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR};
 	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", t->name);
 	if (if_nametoindex(t->name) != 0) {
-		snprintf(why, size, "the kernel has a device %s already (name another: `device = \"host,iface=NAME\"`)", t->name);
+		snprintf(why, size, "the kernel has a device %s already (name another: `device = \"host,iface=NAME\"`)",
+		        t->name);
 		return false;
 	}
 	if (ioctl(t->fd, TUNSETIFF, &r) != 0) {
-		snprintf(why, size, "device %s: %s%s", t->name, strerror(errno), errno == EPERM ? " (needs NET_ADMIN)" : "");
+		snprintf(why, size, "device %s: %s%s", t->name, strerror(errno),
+		        errno == EPERM ? " (needs NET_ADMIN)" : "");
 		return false;
 	}
 	if (ioctl(t->fd, TUNSETOFFLOAD, (unsigned long)OFFLOADS) != 0) {
@@ -40,7 +42,9 @@ tun_open(const char *name, char *why, size_t size)
 {
 	struct tun *t = calloc(1, sizeof(*t));
 	if (t == NULL || strlen(name) >= sizeof(t->name)) {
-		snprintf(why, size, t == NULL ? "out of memory" : "`%.40s` is too long for a device: at most %u characters", name, TUN_NAME - 1);
+		snprintf(why, size,
+		        t == NULL ? "out of memory" : "`%.40s` is too long for a device: at most %u characters", name,
+		        TUN_NAME - 1);
 		free(t);
 		return NULL;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The host port: a network device of this machine's kernel, whose other end is ours. What the kernel sends by it is read,
- * what is written to it the kernel receives: IP packets, each behind a virtio header, by which one of up to 64 kB may stand for many
- * segments and checksums may be left to the other side.
+ * The host port: a network device of this machine's kernel, whose other end is ours. What the kernel sends by it is
+ * read, what is written to it the kernel receives: IP packets, each behind a virtio header, by which one of up to 64 kB
+ * may stand for many segments and checksums may be left to the other side.
  */
 #pragma once
 
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TUN_NAME 16                             /* with its end */
+#define TUN_NAME 16                                      /* with its end */
 #define TUN_READ (sizeof(struct virtio_net_hdr) + 65535) /* most that one read gives */
 
 struct tun {

@@ -92,7 +92,8 @@ ask(struct connection *c, size_t len)
 	memset(p, 0, before);
 	p[0] = RTE_IPV4_VHL_DEF;
 	p[9] = IPPROTO_UDP;
-	((struct rte_udp_hdr *)(p + sizeof(struct rte_ipv4_hdr)))->dgram_len = rte_cpu_to_be_16((uint16_t)(sizeof(struct rte_udp_hdr) + len));
+	((struct rte_udp_hdr *)(p + sizeof(struct rte_ipv4_hdr)))->dgram_len =
+	        rte_cpu_to_be_16((uint16_t)(sizeof(struct rte_udp_hdr) + len));
 	memcpy(p + before, c->in + 2, len);
 	struct tr_meta *meta = tr_meta(m);
 	meta->l3_len = sizeof(struct rte_ipv4_hdr);
@@ -278,7 +279,8 @@ listen_at(struct listener *l)
 		return false;
 	setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-	setsockopt(l->fd, family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6, family == AF_INET ? IP_FREEBIND : IPV6_FREEBIND, &on, sizeof(on));
+	setsockopt(l->fd, family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6,
+	        family == AF_INET ? IP_FREEBIND : IPV6_FREEBIND, &on, sizeof(on));
 	if (bind(l->fd, (struct sockaddr *)&at, size) != 0 || listen(l->fd, CONNECTIONS) != 0)
 		return false;
 	l->watch = d->host->watch_fd(d->instance, l->fd, TR_WATCH_READ, on_client, l);
@@ -291,7 +293,8 @@ streams_start(struct tr_node *node)
 	struct magicdns *d = node->self;
 	for (uint32_t i = 0; i < d->streams->n_listeners; i++)
 		if (!listen_at(&d->streams->listener[i]))
-			d->host->log(d->instance, TR_LOG_ERROR, "no questions over TCP (`tcp`, entry %u): %s", i + 1, strerror(errno));
+			d->host->log(d->instance, TR_LOG_ERROR, "no questions over TCP (`tcp`, entry %u): %s", i + 1,
+			        strerror(errno));
 }
 
 void
