@@ -17,7 +17,7 @@
 #define CERTIFICATE_SOON 7 /* days: those of 90 are renewed after 60 */
 
 struct options {
-	struct tr_list listen; /* struct tr_sockaddr */
+	struct tr_list listen, http; /* struct tr_sockaddr */
 	const char *hostname, *certificate, *certificate_key;
 	struct tr_secret private_key, mesh_key;
 	uint32_t clients;
@@ -58,6 +58,21 @@ bind_to(const struct tr_sockaddr *at)
 	const int rc = -errno;
 	close(fd);
 	return rc;
+}
+
+static bool
+listen_at(struct relay *r, const struct tr_list *list, bool plain)
+{
+	const struct tr_sockaddr *at = list->items;
+	for (uint32_t i = 0; i < list->n; i++) {
+		int fd = bind_to(&at[i]);
+		if (fd < 0) {
+			r->host->fail(r->instance, "%s: TCP port %u: %s", plain ? "http" : "listen", at[i].port, strerror(-fd));
+			return false;
+		}
+		r->listener[r->n_listeners++] = (struct listener){.relay = r, .fd = fd, .plain = plain};
+	}
+	return true;
 }
 
 /* ---- Life ---- */
@@ -139,17 +154,10 @@ relay_create(struct tr_instance *instance, const struct tr_host *host, const voi
 		relay_destroy(r);
 		return NULL;
 	}
-	const struct tr_sockaddr *at = o->listen.items;
-	for (uint32_t i = 0; i < o->listen.n; i++) {
-		int fd = bind_to(&at[i]);
-		if (fd < 0) {
-			host->fail(instance, "listen: TCP port %u: %s", at[i].port, strerror(-fd));
-			relay_destroy(r);
-			return NULL;
-		}
-		r->listener[r->n_listeners++] = (struct listener){.relay = r, .fd = fd};
-	}
-	return r;
+	if (listen_at(r, &o->listen, false) && listen_at(r, &o->http, true))
+		return r;
+	relay_destroy(r);
+	return NULL;
 }
 
 static void
@@ -261,7 +269,9 @@ static const char *const clients_names[] = {[CLIENTS_ALLOW] = "allow", [CLIENTS_
 #define AT(member) .offset = offsetof(struct options, member)
 static const struct tr_option relay_options[] = {
 	{.key = "listen", .type = TR_OPT_SOCKADDR, .change = TR_RECREATE, .flags = TR_OPT_LIST | TR_OPT_REQUIRED, .min = 1,
-		.max = LISTEN_MAX, .def = ":443", AT(listen), .doc = "Addresses and TCP ports that clients come to."},
+		.max = LISTEN_MAX / 2, .def = ":443", AT(listen), .doc = "Addresses and TCP ports that clients come to."},
+	{.key = "http", .type = TR_OPT_SOCKADDR, .change = TR_RECREATE, .flags = TR_OPT_LIST, .max = LISTEN_MAX / 2, .def = ":80",
+		AT(http), .doc = "Where /generate_204 is answered without TLS, by which clients find captive portals; all else is sent to https."},
 	{.key = "hostname", .type = TR_OPT_STRING, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED, AT(hostname),
 		.doc = "The relay's name in the DERP map; a certificate made here is for it."},
 	{.key = "certificate", .type = TR_OPT_STRING, .change = TR_RECREATE, AT(certificate),

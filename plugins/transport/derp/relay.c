@@ -21,6 +21,8 @@
 #define UNSENT_MAX (256 << 10) /* in the kernel: beyond it packets wait here, where they can be dropped */
 #define META_RENEWAL (TLS_META_DAYS / 2 * 86400ull * SECOND)
 #define THROTTLE_MS 10
+#define RESTART_MS_EACH 1 /* a thousand clients a second can be taken */
+#define RESTART_TRY_MS 60000
 
 void
 relay_count(struct relay *r, enum relay_count what, uint64_t n)
@@ -156,7 +158,7 @@ on_listener(void *arg, int events)
 		if (fd < 0)
 			continue;
 		const struct tr_sockaddr from = from_kernel(&a);
-		if (session_new(r, fd, r->tls, &from) != NULL)
+		if (session_new(r, fd, l->plain ? NULL : r->tls, &from) != NULL)
 			relay_count(r, CONNECTIONS, 1);
 	}
 }
@@ -320,6 +322,24 @@ close_watch(struct relay *r, struct tr_watch **w)
 	*w = NULL;
 }
 
+/* We go, perhaps to come again at once: clients may, too, but not all in the same moment. */
+static void
+tell_restart(struct relay *r)
+{
+	const uint32_t when[2] = {htonl(HASH_COUNT(r->registry.parties) * RESTART_MS_EACH), htonl(RESTART_TRY_MS)};
+	for (unsigned i = 0; i < PULSE_SLOTS; i++) {
+		struct session *s, *next;
+		for (s = TAILQ_FIRST(&r->pulse[i]); s != NULL; s = next) {
+			next = TAILQ_NEXT(s, life);
+			uint8_t *p = session_frame(s, &s->control, FRAME_RESTARTING, 8);
+			if (p == NULL)
+				continue;
+			memcpy(p, when, sizeof(when));
+			session_flush(s);
+		}
+	}
+}
+
 static void
 kill_all(struct relay *r)
 {
@@ -344,6 +364,7 @@ relay_close(struct relay *r)
 	close_watch(r, &r->second);
 	close_watch(r, &r->throttle);
 	mesh_close(r);
+	tell_restart(r);
 	kill_all(r);
 	if (r->spare_fd >= 0)
 		close(r->spare_fd);

@@ -58,6 +58,7 @@ struct settings {
 struct listener {
 	struct relay *relay;
 	int fd;
+	bool plain; /* without TLS: /generate_204, and the way to the rest */
 	struct tr_watch *watch;
 };
 

@@ -174,6 +174,10 @@ take_head(struct session *s, const uint8_t *data, size_t len)
 		answer(s, text, head_bad_request(text), false);
 		return (ssize_t)len;
 	}
+	if (s->stream.ssl == NULL) { /* port 80 */
+		answer(s, text, head_redirect(text, &h), h.keep_alive);
+		return (ssize_t)h.size;
+	}
 	if (h.path != HEAD_DERP || h.upgrade == HEAD_UPGRADE_NONE) {
 		answer(s, text, head_answer(text, &h), h.keep_alive);
 		return (ssize_t)h.size;
