@@ -261,3 +261,13 @@ ip_resize(struct rte_mbuf *m, uint16_t len)
 		return rte_pktmbuf_trim(m, (uint16_t)(m->data_len - len)) == 0;
 	return rte_pktmbuf_append(m, (uint16_t)(len - m->data_len)) != NULL;
 }
+
+/* Spreads addresses over tables, by low bits: each bit of one counts, which a product's low half alone would not give. */
+static inline uint64_t
+ip_hash(const uint8_t a[16], uint64_t seed)
+{
+	uint64_t w[2];
+	memcpy(w, a, sizeof(w));
+	unsigned __int128 p = (unsigned __int128)(w[0] ^ seed ^ UINT64_C(0x9e3779b97f4a7c15)) * (w[1] ^ UINT64_C(0xd6e8feb86659fd93));
+	return (uint64_t)p ^ (uint64_t)(p >> 64);
+}

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "net/neighbour.h"
 
+#include "net/ip.h"
+
 static uint64_t
 load(const struct neighbour *e)
 {
@@ -10,11 +12,7 @@ load(const struct neighbour *e)
 static unsigned
 home(const struct neighbours *t, uint32_t link_id, const struct tr_addr *a)
 {
-	uint64_t w[2], h = t->seed ^ link_id;
-	memcpy(w, a->ip, 16);
-	h = (h ^ w[0]) * UINT64_C(0x9e3779b97f4a7c15);
-	h = (h ^ (h >> 32) ^ w[1]) * UINT64_C(0xd6e8feb86659fd93);
-	return (unsigned)(h >> 40) % NEIGHBOURS;
+	return (unsigned)ip_hash(a->ip, t->seed ^ link_id) % NEIGHBOURS;
 }
 
 static bool

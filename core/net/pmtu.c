@@ -33,9 +33,7 @@ words_of(const struct tr_addr *a, uint64_t w[3])
 static unsigned
 home(const uint64_t w[3])
 {
-	uint64_t h = (w[0] ^ w[1]) * UINT64_C(0x9e3779b97f4a7c15);
-	h = (h ^ h >> 32 ^ w[2]) * UINT64_C(0xd6e8feb86659fd93);
-	return (unsigned)(h >> 40) % PMTU_ENTRIES;
+	return (unsigned)ip_hash((const uint8_t *)(w + 1), w[0]) % PMTU_ENTRIES;
 }
 
 /* false: being written; as good as not there. */

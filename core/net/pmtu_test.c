@@ -48,6 +48,23 @@ learned_and_forgotten(void **state)
 	assert_int_equal(pmtu_of(&four, now), 1450);
 }
 
+/* Of addresses that are numbered one after the other, as those of one network are: hardly any takes another's place. */
+static void
+one_network(void **state)
+{
+	struct tr_addr a = addr("2001:db8:77::");
+	unsigned known = 0;
+	for (unsigned k = 0; k < 200; k++) {
+		a.ip[15] = (uint8_t)k;
+		pmtu_learn(&a, 1300, SECOND);
+	}
+	for (unsigned k = 0; k < 200; k++) {
+		a.ip[15] = (uint8_t)k;
+		known += pmtu_of(&a, SECOND) == 1300;
+	}
+	assert_in_range(known, 190, 200);
+}
+
 static bool
 ours(const void *arg, uint8_t version, const uint8_t *a)
 {
@@ -133,6 +150,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(learned_and_forgotten),
+		cmocka_unit_test(one_network),
 		cmocka_unit_test(messages),
 		cmocka_unit_test(many_at_once),
 	};

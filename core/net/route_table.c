@@ -2,6 +2,7 @@
 #include "net/route.h"
 
 #include "control/rcu.h"
+#include "net/ip.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -43,11 +44,7 @@ struct route_table {
 static unsigned
 bucket_of(uint32_t gate, const struct tr_addr *via, bool added)
 {
-	uint64_t w[2];
-	memcpy(w, via->ip, sizeof(w));
-	uint64_t h = (w[0] ^ w[1] * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)gate << 8 ^ via->family ^ (uint64_t)added << 63) *
-		     UINT64_C(0xd6e8feb86659fd93);
-	return (unsigned)(h >> 40) % BUCKETS;
+	return (unsigned)ip_hash(via->ip, (uint64_t)gate << 8 | via->family | (uint64_t)added << 63) % BUCKETS;
 }
 
 /* The place of a next hop, found or made; UINT32_MAX: none left. */
