@@ -85,7 +85,7 @@ start_engine(const char *plugins, const char *pipeline, uint16_t workers)
 	snprintf(cfg, sizeof(cfg),
 		"plugins = { directories = [\"%s/transport/wireguard\", \"%s/nat/stun\", \"%s/dns/magicdns\"]; };"
 		"ports = { wan = { device = \"bench0\"; }; lan = { device = \"bench1\"; }; };"
-		"limits = { peers = 200000; };",
+		"limits = { peers = 200000; routes = 2000000; };",
 		plugins, plugins, plugins);
 	check(&d, appliance_parse(box.arena, "bench", cfg, &box.appliance, &d) ? &box : NULL);
 	const char *path = write_file(pipeline);
