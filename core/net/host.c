@@ -26,8 +26,7 @@ enum { HOST_REFUSED, HOST_FULL, HOST_MULTICAST, HOST_MALFORMED, HOST_NO_ROOM };
 enum { HOST_READ, HOST_WRITTEN, HOST_JOINED };
 
 #define READS 32 /* of the device, before others on the loop have their turn */
-#define ROOM 128 /* packets that the way on must take, else the rest waits in the kernel: more than 64 kB make mostly  \
-	          */
+#define ROOM 128 /* packets that the way on must take, more than 64 kB mostly are; else the rest waits in the kernel */
 #define WAIT_MS 1
 #define FLOWS 4 /* that are joined at once */
 

@@ -118,7 +118,7 @@ route_learn_parse(const void *message, size_t len, struct kernel_route *out)
 {
 	const struct nlmsghdr *n = message;
 	struct attributes t = {{0}};
-	if (len < sizeof(*n) || n->nlmsg_len > len ||
+	if (len < sizeof(*n) || n->nlmsg_len > len || n->nlmsg_len % MNL_ALIGNTO != 0 ||
 	        n->nlmsg_len < MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct rtmsg)) ||
 	        (n->nlmsg_type != RTM_NEWROUTE && n->nlmsg_type != RTM_DELROUTE))
 		return false;

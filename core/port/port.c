@@ -38,6 +38,8 @@ struct port {
 
 static struct port *ports; /* control thread writes, before workers run and after they stopped */
 static unsigned n_ports;
+static const struct appliance_port *cfg; /* of all, also those not yet opened */
+static unsigned n_cfg;
 
 /* ---- Worker ---- */
 
@@ -232,13 +234,14 @@ open_tun(struct port *p, const struct appliance *a, struct diags *d)
 	return p->tun != NULL;
 }
 
+/* The kernel has our addresses, where it has a port. */
 static bool
-has_host(const struct appliance *a)
+hush(const struct device *d)
 {
-	for (unsigned i = 0; i < a->n_ports; i++)
-		if (appliance_is_host(a->port[i].device))
-			return true;
-	return false;
+	bool host = false;
+	for (unsigned i = 0; i < n_cfg; i++)
+		host |= appliance_is_host(cfg[i].device);
+	return !host || d->iface[0] == '\0' || kernel_hush(d->iface);
 }
 
 static bool
@@ -254,10 +257,11 @@ open_port(struct port *p, const struct appliance *a, struct diags *d)
 		diag_pos(d, DIAG_ERROR, a->file, p->cfg->line, 0, "port `%s`: %s", p->cfg->name, why);
 		return false;
 	}
-	if (has_host(a) && dev->iface[0] != '\0' && !kernel_hush(dev->iface))
-		diag_pos(d, DIAG_WARNING, a->file, p->cfg->line, 0, "port `%s`: the kernel answers on %s, too, for it has the addresses of the "
-			"host port: set net.ipv4.conf.%s.rp_filter=1, arp_ignore=8 and net.ipv6.conf.%s.disable_ipv6=1", p->cfg->name, dev->iface,
-			dev->iface, dev->iface);
+	if (!hush(dev))
+		diag_pos(d, DIAG_WARNING, a->file, p->cfg->line, 0,
+		        "port `%s`: the kernel answers on %s, too, for it has the addresses of the host port: set "
+		        "net.ipv4.conf.%s.rp_filter=1, arp_ignore=8 and net.ipv6.conf.%s.disable_ipv6=1",
+		        p->cfg->name, dev->iface, dev->iface, dev->iface);
 	if (dev->rx_queues < p->cfg->queues)
 		diag_pos(d, DIAG_WARNING, a->file, p->cfg->line, 0, "port `%s`: %u queues wanted, %s has %u",
 		        p->cfg->name, (unsigned)p->cfg->queues, dev->driver, dev->rx_queues);
@@ -270,6 +274,8 @@ ports_open(const struct appliance *a, struct rte_mempool *pool, uint16_t workers
 {
 	bool ok = true;
 	ports = calloc(a->n_ports + 1, sizeof(*ports));
+	cfg = a->port;
+	n_cfg = a->n_ports;
 	for (unsigned i = 0; ports != NULL && i < a->n_ports; i++) {
 		struct port *p = &ports[i];
 		*p = (struct port){.cfg = &a->port[i], .pool = pool, .workers = workers};
@@ -337,6 +343,7 @@ reopen(struct port *p)
 		return;
 	struct device *d = device_open(p->cfg, p->pool, p->workers, p->mac, why, sizeof(why));
 	if (d != NULL) {
+		hush(d);
 		publish(p, d);
 		return;
 	}

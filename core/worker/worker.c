@@ -61,7 +61,9 @@ unsigned
 thread_room(struct graph_thread *t, uint16_t to)
 {
 	struct engine *e = ((struct thread *)t)->engine;
-	return rte_ring_free_count(engine_thread(e, to)->in[t->id]);
+	const struct rte_ring *r = engine_thread(e, to)->in[t->id];
+	const uint32_t taken = __atomic_load_n(&r->cons.tail, __ATOMIC_ACQUIRE);
+	return r->capacity - ((__atomic_load_n(&r->prod.tail, __ATOMIC_RELAXED) - taken) & r->mask);
 }
 
 /* An instance's node of this lane; one that had none on this service loop begins here. */
