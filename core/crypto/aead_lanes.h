@@ -21,12 +21,11 @@ blocks_of(const struct tr_aead *p)
 	return (p->len + 63) / 64;
 }
 
-/* One more lane: this block of p[packet]. Its data is needed when the vector after this one is made, or soon after. */
+/* A lane gets this block of p[packet]. Its data is needed when the vector after this one is made, or soon after. */
 static inline void
-lanes_add(struct lanes *l, const struct tr_aead *p, uint32_t packet, uint32_t block)
+lanes_set(struct lanes *l, unsigned lane, const struct tr_aead *p, uint32_t packet, uint32_t block)
 {
 	const struct tr_aead *a = &p[packet];
-	unsigned lane = l->n++;
 
 	l->key[lane] = a->key;
 	l->block[lane] = block;
@@ -34,6 +33,12 @@ lanes_add(struct lanes *l, const struct tr_aead *p, uint32_t packet, uint32_t bl
 	l->nonce[1][lane] = (uint32_t)(a->counter >> 32);
 	l->packet[lane] = (uint16_t)packet;
 	__builtin_prefetch(a->data + 64 * (size_t)block, 1);
+}
+
+static inline void
+lanes_add(struct lanes *l, const struct tr_aead *p, uint32_t packet, uint32_t block)
+{
+	lanes_set(l, l->n++, p, packet, block);
 }
 
 /* Gives the lanes that are left a key to read. */
@@ -46,15 +51,22 @@ lanes_end(struct lanes *l)
 		l->key[lane] = no_key;
 }
 
+/* The cursor and the number of lanes are kept out of memory, where the compiler can't tell them from what is written. */
 static void
 cursor_fill(struct cursor *c, struct lanes *l, const struct tr_aead *p, uint32_t n)
 {
-	l->n = 0;
-	while (l->n < LANES && c->packet < n) {
-		lanes_add(l, p, c->packet, c->block);
-		if (c->block++ == blocks_of(&p[c->packet]))
-			c->packet++, c->block = 0;
+	struct cursor at = *c;
+	unsigned lane = 0;
+
+	while (lane < LANES && at.packet < n) {
+		const uint32_t last = blocks_of(&p[at.packet]);
+		for (; lane < LANES && at.block <= last; at.block++)
+			lanes_set(l, lane++, p, at.packet, at.block);
+		if (at.block > last)
+			at = (struct cursor){at.packet + 1, 0};
 	}
+	l->n = lane;
+	*c = at;
 	lanes_end(l);
 }
 
