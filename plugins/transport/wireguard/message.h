@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum message_type {
 	MESSAGE_INITIATION = 1,
@@ -67,9 +68,12 @@ message_fits(size_t len, size_t size)
 static inline enum message_type
 message_type(const uint8_t *p, size_t len)
 {
-	if (len < MESSAGE_DATA_MIN || (p[1] | p[2] | p[3]) != 0)
+	uint32_t type; /* and the reserved bytes */
+
+	if (len < MESSAGE_DATA_MIN)
 		return 0;
-	switch (p[0]) {
+	memcpy(&type, p, sizeof(type));
+	switch (type) {
 	case MESSAGE_INITIATION:
 		return message_fits(len, sizeof(struct message_initiation)) ? MESSAGE_INITIATION : 0;
 	case MESSAGE_RESPONSE:
