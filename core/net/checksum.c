@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "net/checksum.h"
 
+#include <tailrace/udp.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -8,15 +9,7 @@
 uint64_t
 csum_add_plain(uint64_t sum, const void *data, size_t len)
 {
-	const uint8_t *p = data;
-	for (; len >= 4; len -= 4, p += 4) {
-		uint32_t w;
-		memcpy(&w, p, 4);
-		sum += w;
-	}
-	uint32_t rest = 0;
-	memcpy(&rest, p, len);
-	return sum + rest;
+	return tr_sum(sum, data, len);
 }
 
 #if defined(__x86_64__)

@@ -85,11 +85,12 @@ csum_pseudo(const uint8_t *ip, uint8_t l4, uint32_t l4_len)
 {
 	const bool v4 = ip[0] >> 4 == 4;
 	const uint8_t *a = ip + (v4 ? 12 : 8);
-	uint64_t sum = (uint64_t)__builtin_bswap32(l4_len) + ((uint64_t)l4 << 8);
-	for (unsigned i = 0; i < (v4 ? 2u : 8u); i++) {
-		uint32_t w;
-		memcpy(&w, a + i * 4, 4);
-		sum += w;
+	uint64_t sum = (uint64_t)__builtin_bswap32(l4_len) + ((uint64_t)l4 << 8), w;
+	memcpy(&w, a, 8);
+	sum += (uint32_t)w + (w >> 32);
+	for (unsigned i = 8; !v4 && i < 32; i += 8) {
+		memcpy(&w, a + i, 8);
+		sum += (uint32_t)w + (w >> 32);
 	}
 	return sum;
 }

@@ -17,7 +17,7 @@ static inline uint8_t *
 tr_udp_payload(struct rte_mbuf *m, size_t *len)
 {
 	uint8_t *udp = rte_pktmbuf_mtod(m, uint8_t *) + tr_meta(m)->l3_len;
-	*len = (size_t)rte_be_to_cpu_16(((const struct rte_udp_hdr *)udp)->dgram_len) - sizeof(struct rte_udp_hdr);
+	*len = (size_t)__builtin_bswap16(((const struct rte_udp_hdr *)udp)->dgram_len) - sizeof(struct rte_udp_hdr);
 	return udp + sizeof(struct rte_udp_hdr);
 }
 
