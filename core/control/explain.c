@@ -171,6 +171,14 @@ enter_by_peer(struct explain_request *q, const struct plan *plan)
 	return false;
 }
 
+/* Does what is for the interface's own address, and is neither UDP nor an echo request, go to the kernel? */
+static bool
+for_kernel(const struct plan_instance *p)
+{
+	int g = find_out(p, "host");
+	return g >= 0 && p->out[g].to >= 0;
+}
+
 /* By the interface on whose network the source is, else by one that has a gateway. */
 static bool
 enter_by_interface(struct explain_request *q, const struct plan *plan)
@@ -182,12 +190,13 @@ enter_by_interface(struct explain_request *q, const struct plan *plan)
 			if (!is_interface(p) || (pass == 0 ? !interface_address(p, &q->src, false) : !gateway(p, q->src.family)))
 				continue;
 			bool itself = interface_address(p, &q->dst, true) != NULL;
-			const char *gate = itself && q->protocol == IPPROTO_UDP ? "udp" : "ip";
+			bool host = itself && q->protocol == IPPROTO_TCP && for_kernel(p);
+			const char *gate = itself && q->protocol == IPPROTO_UDP ? "udp" : host ? "host" : "ip";
 			snprintf(node, sizeof(node), "%s.%s", p->name, gate);
 			add_step(q, node, p->where, pass ? "comes in here: this interface has a gateway" : "comes in here: the source is on its network");
 			q->at = (int32_t)k;
 			q->out = (uint32_t)find_out(p, gate);
-			if (itself && q->protocol != IPPROTO_UDP) {
+			if (itself && !host && q->protocol != IPPROTO_UDP) {
 				add_step(q, p->name, p->where, q->protocol == IPPROTO_TCP ? "drop protocol: for the interface itself, but neither UDP nor ICMP"
 						 : "answered by the interface itself");
 				q->at = -2;
@@ -298,7 +307,8 @@ end_at_interface(struct explain_request *q, const struct plan_instance *p, const
 	char hop[46];
 	const struct tr_addr *via = gateway(p, q->dst.family);
 	if (interface_address(p, &q->dst, true))
-		add_step(q, node, p->where, "drop to_self: the destination is the interface's own address");
+		add_step(q, node, p->where, "for the interface itself: %s", q->protocol == IPPROTO_UDP ? "leaves by its gate udp" :
+			q->protocol != IPPROTO_TCP ? "answered" : for_kernel(p) ? "leaves by its gate host" : "drop protocol");
 	else if (interface_address(p, &q->dst, false))
 		add_step(q, node, p->where, "sent out of %s, straight to the destination", p->name);
 	else if (via)
@@ -324,6 +334,8 @@ end_behind(struct explain_request *q, const struct plan *plan)
 		end_at_peers(q, plan, p, node);
 	else if (is_interface(p))
 		end_at_interface(q, p, node);
+	else if (strcmp(p->class_->name, "host") == 0)
+		add_step(q, node, p->where, "given to the kernel of this box");
 	else
 		add_step(q, node, p->where, "taken by %s (%s), which decides by its own state", p->name, p->class_->name);
 }

@@ -43,7 +43,7 @@ runs_here(const struct builder *b, const struct tr_instance *i, const struct tr_
 static bool
 is_pure(const struct tr_class *c)
 {
-	return c == &class_route || c == &class_mux || c == &class_drop;
+	return c == &class_route || c == &class_mux || c == &class_drop || c == &class_host;
 }
 
 static struct graph_node *
