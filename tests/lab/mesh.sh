@@ -229,12 +229,12 @@ mesh_stocks() {
 		other=$([ $host = a ] && echo b || echo a)
 		lab_start "$([ $host = a ] && echo stock || echo other)" $host "$STOCKPEER" -dir "$LAB_DIR/$host" -peer "$LAB_DIR/$other" \
 			-second="$([ $host = b ] && echo true || echo false)" -derp 203.0.113.1:443 -host relay.test \
-			-endpoint "${LAB_ADDRESS4[$other]%/*}:41641" -seconds "$2"
+			-seconds "$2"
 	done
 	stock=$LAB_PID
-	homes() { [ "$(jq -r .home "$LAB_DIR/a/self.json") $(jq -r .home "$LAB_DIR/b/self.json")" = "1 1" ]; }
-	lab_wait "their homes" homes
-	sleep 2 # addresses of both, too
+	homes() { [ "$(jq -r '"\(.home) \(.endpoints | length > 1)"' "$LAB_DIR/a/self.json" "$LAB_DIR/b/self.json" | uniq)" = "1 true" ]; }
+	lab_wait "their homes and addresses" homes
+	sleep 2 # for the other to be told
 	: > "$LAB_DIR/a/go"
 	wait "$stock" || true
 	mesh_stock_words "$(tail -n 1 "$LAB_DIR/stock.log" | jq -r 'if .direct == "" then "relay" else "direct" end')"

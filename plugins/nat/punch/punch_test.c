@@ -369,8 +369,18 @@ forgeries(void **state)
 	data[DISCO_PAYLOAD] = 1;
 	deliver_bytes(h, other4, 99, PORT, data, seal(data, 13));
 	assert_string_equal(pump(h), "too_short");
+	static uint8_t large[1472]; /* as much as an Ethernet frame holds */
+	memcpy(large, data, DISCO_PAYLOAD);
+	deliver_bytes(h, other4, 99, PORT, large, sizeof(large));
+	assert_string_equal(pump(h), "forged");
 	assert_int_equal(sent.pings + sent.pongs + sent.calls + sent.others, 0);
 	assert_memory_equal(before, p, sizeof(*p));
+	/* One that is what it says, but padded: answered by a pong of the usual size. */
+	memset(large, 0, sizeof(large));
+	disco_ping(large + DISCO_PAYLOAD, txid, peer.node);
+	deliver_bytes(h, peer4, 41641, PORT, large, seal(large, sizeof(large) - DISCO_PAYLOAD));
+	assert_string_equal(pump(h), "consumed");
+	assert_int_equal(sent.pongs, 1);
 	free(before);
 	fh_free(h);
 }

@@ -30,6 +30,9 @@ static struct {
 	uint64_t delay;
 	unsigned requests;
 	uint8_t txid[BINDING_TXID]; /* of the last request */
+	enum { EIF, ADF, APDF } filtering;
+	bool deaf, liar; /* the server does not do as told: answers nothing from elsewhere, or all from where it was asked */
+	unsigned tests;
 } net;
 
 static const uint8_t self4[4] = {192, 168, 1, 7};
@@ -71,6 +74,33 @@ answer(struct fh *h, const struct tr_endpoint *to, const uint8_t *request)
 	deliver(h, to->remote, to->remote_port, msg, n);
 }
 
+/* The server 198.51.100.1, with .101 and port 3479, asked from a port that has sent to nothing else. */
+static void
+filter_request(struct fh *h, const struct fh_out *o)
+{
+	const struct tr_endpoint *e = &o->meta.endpoint;
+	uint8_t msg[32], source[4] = {198, 51, 100, 1};
+	const uint8_t change = o->len == BINDING_CHANGE_SIZE ? o->data[39] : 0;
+	uint16_t port = 3478;
+	assert_memory_equal(e->remote, source, 4);
+	assert_int_equal(e->remote_port, 3478);
+	assert_true((e->flags & TR_ENDPOINT_BOUND) != 0);
+	assert_true(o->len == BINDING_SIZE || memcmp(o->data + 32, "\0\3\0\4", 4) == 0);
+	net.tests++;
+	if (net.silent || (change == 6 && net.filtering > EIF) || (change == 2 && net.filtering > ADF) || (change != 0 && net.deaf))
+		return;
+	if (!net.liar && (change & BINDING_CHANGE_ADDRESS) != 0)
+		source[3] = 101;
+	if (!net.liar && (change & BINDING_CHANGE_PORT) != 0)
+		port = 3479;
+	memcpy(msg, o->data, 20);
+	msg[0] = 1;
+	msg[3] = (uint8_t)put_attribute(msg + 20, 1, (const uint8_t[]){203, 0, 113, 10}, 4000);
+	struct rte_mbuf *m = fh_udp4(h, source, port, self4, e->local_port, msg, 32);
+	tr_meta(m)->endpoint.flags = TR_ENDPOINT_BOUND;
+	fh_send_mbufs(h, 0, "in", &m, 1);
+}
+
 /* On their way to a server and back. */
 static struct {
 	uint64_t due; /* 0: free */
@@ -108,10 +138,15 @@ run(struct fh *h, uint64_t ns)
 		fh_advance(h, MS);
 		while ((o = fh_next(h)) != NULL) {
 			if (o->drop != NULL) {
-				assert_string_equal(o->drop, "consumed");
+				if (net.tests == 0) /* what comes after the tests are done is nothing that is asked for */
+					assert_string_equal(o->drop, "consumed");
 				continue;
 			}
 			assert_string_equal(o->gate, "out");
+			if (o->meta.endpoint.local_port >= 20000 && o->meta.endpoint.local_port < 20256) {
+				filter_request(h, o);
+				continue;
+			}
 			assert_int_equal(o->len, BINDING_SIZE);
 			assert_int_equal(o->meta.endpoint.local_port, 51820);
 			send_off(h, o);
@@ -189,6 +224,49 @@ turned_round(void **state)
 		expect_shown(h, hairpin ? "\"hairpin\":\"yes\"" : "\"hairpin\":\"no\"");
 		fh_free(h);
 	}
+}
+
+static void
+filtering(void **state)
+{
+	static const struct {
+		int filtering;
+		bool deaf, liar;
+		const char *shown;
+		unsigned tests;
+	} v[] = {
+		{EIF, false, false, "\"filtering\":\"endpoint-independent\"", 3},
+		{ADF, false, false, "\"filtering\":\"address-dependent\"", 3 + 1 + 1},
+		{APDF, false, false, "\"filtering\":\"address-and-port-dependent\"", 3 + 2 + 2},
+		{EIF, true, false, "\"filtering\":\"address-and-port-dependent\"", 3 + 2 + 2}, /* looks like it */
+		{EIF, false, true, "\"filtering\":\"address-and-port-dependent\"", 3 + 2 + 2}, /* from where it was asked: no proof */
+	};
+	(void)state;
+	for (unsigned i = 0; i < sizeof(v) / sizeof(*v); i++) {
+		memset(&net, 0, sizeof(net));
+		net.nat = EIM;
+		net.other = true;
+		net.filtering = v[i].filtering;
+		net.deaf = v[i].deaf;
+		net.liar = v[i].liar;
+		struct fh *h = fh_new(&(struct fh_config){.plugin = &tr_plugin, .class_ = "stun-client",
+			.options = "{listen: 51820, servers: [198.51.100.1, 198.51.100.2], probe_ports: 20000}"});
+		assert_non_null(h);
+		run(h, 4 * SECOND);
+		expect_shown(h, v[i].shown);
+		assert_int_equal(net.tests, v[i].tests);
+		fh_free(h);
+	}
+	memset(&net, 0, sizeof(net)); /* a server that has no other address is not asked */
+	net.nat = EIM;
+	struct fh *h = fh_new(&(struct fh_config){.plugin = &tr_plugin, .class_ = "stun-client",
+		.options = "{listen: 51820, servers: [198.51.100.1, 198.51.100.2], probe_ports: 20000}"});
+	run(h, 4 * SECOND);
+	expect_shown(h, "\"filtering\":\"unknown\"");
+	assert_int_equal(net.tests, 0);
+	fh_free(h);
+	assert_null(fh_new(&(struct fh_config){.plugin = &tr_plugin, .class_ = "stun-client",
+		.options = "{listen: 20001, servers: [198.51.100.1], probe_ports: 20000}"}));
 }
 
 /* Twice within a minute and a half at least, thrice at most; unanswered: three tries, and soon again. */
@@ -280,6 +358,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mappings),
 		cmocka_unit_test(turned_round),
+		cmocka_unit_test(filtering),
 		cmocka_unit_test(rounds),
 		cmocka_unit_test(moves),
 		cmocka_unit_test(strangers),

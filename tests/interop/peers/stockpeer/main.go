@@ -47,19 +47,23 @@ var (
 
 var peerIP, ownIP = "100.64.0.1", "100.64.0.9"
 
-// What another one says of itself, once it does.
-func takePeer() {
-	var other struct{ Node, Disco string }
-	for other.Disco == "" {
+// What another one says of itself, once it does; its endpoints as a control server would pass them on.
+var told struct {
+	Node, Disco string
+	Endpoints   []netip.AddrPort
+}
+
+func takePeer() (changed bool) {
+	before := len(told.Endpoints)
+	for first := true; first || told.Disco == ""; first = false {
 		if text, err := os.ReadFile(filepath.Join(*peerDir, "self.json")); err == nil {
-			json.Unmarshal(text, &other)
+			json.Unmarshal(text, &told)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	*node, *disco = other.Node, other.Disco
+	*node, *disco = told.Node, told.Disco
+	return len(told.Endpoints) != before
 }
-
-var peerOnce sync.Once
 
 func raw(text string) mem.RO {
 	b, err := base64.StdEncoding.DecodeString(text)
@@ -96,6 +100,7 @@ func netmap(req *tailcfg.MapRequest) *tailcfg.MapResponse {
 	if *endpoint != "" {
 		peer.Endpoints = []netip.AddrPort{netip.MustParseAddrPort(*endpoint)}
 	}
+	peer.Endpoints = append(peer.Endpoints, told.Endpoints...)
 	return &tailcfg.MapResponse{
 		Node: &tailcfg.Node{ID: 1, StableID: "n1", Name: "stock.test.", User: 1, Key: req.NodeKey, Addresses: []netip.Prefix{self},
 			AllowedIPs: []netip.Prefix{self}, Cap: tailcfg.CurrentCapabilityVersion, MachineAuthorized: true},
@@ -131,14 +136,21 @@ func stream(ctx context.Context, w testcontrol.MapStreamWriter, req *tailcfg.Map
 		return
 	}
 	if *peerDir != "" {
-		peerOnce.Do(takePeer)
+		takePeer()
 	}
 	w.SendMapMessage(netmap(req))
+	tick, alive := time.NewTicker(200*time.Millisecond), time.NewTicker(50*time.Second)
+	defer tick.Stop()
+	defer alive.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(50 * time.Second):
+		case <-tick.C:
+			if *peerDir != "" && takePeer() {
+				w.SendMapMessage(netmap(req))
+			}
+		case <-alive.C:
 			w.SendMapMessage(&tailcfg.MapResponse{KeepAlive: true})
 		}
 	}
