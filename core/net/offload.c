@@ -57,7 +57,8 @@ cut_begin(struct cut *c, const struct virtio_net_hdr *h, uint8_t *p, uint32_t le
 	if ((type != VIRTIO_NET_HDR_GSO_TCPV4 && type != VIRTIO_NET_HDR_GSO_TCPV6) || h->gso_size == 0)
 		return false;
 	/* The lengths in a packet of 64 kB may be zero; they are written anew anyway. */
-	if (len < IPV6_LEN || (type == VIRTIO_NET_HDR_GSO_TCPV4) != (p[0] >> 4 == 4))
+	if (len < IPV6_LEN || (type == VIRTIO_NET_HDR_GSO_TCPV4) != (p[0] >> 4 == 4) ||
+	        (p[0] >> 4 == 4 && (p[0] & 15) * 4u > len))
 		return false;
 	put_length(p, RTE_MIN(len, LARGEST));
 	if (ip_check(p, len, &v) != IP_OK || v.fragment || v.l4 != IP_TCP || v.l3_len + (uint32_t)TCP_LEN > len)

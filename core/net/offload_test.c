@@ -140,6 +140,9 @@ makes_no_sense(void **state)
 	h.gso_type = VIRTIO_NET_HDR_GSO_UDP;
 	assert_false(cut_begin(&c, &h, big, len));
 	h.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+	big[0] = 0x4f; /* a header beyond the end */
+	assert_false(cut_begin(&c, &h, big, 52));
+	big[0] = 0x45;
 	big[9] = IP_UDP;
 	assert_false(cut_begin(&c, &h, big, len));
 }
