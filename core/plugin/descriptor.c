@@ -30,19 +30,19 @@ wrong(const struct complaint *c, const char *format, ...)
 
 /* ---- The head ---- */
 
-/* 0.x promises nothing: only the same minor fits. From 1.0 on minors append. */
+/* Minors append. */
 static bool
 abi_fits(uint16_t major, uint16_t minor)
 {
-	return major == TR_ABI_MAJOR && (major == 0 ? minor == TR_ABI_MINOR : minor <= TR_ABI_MINOR);
+	return major == TR_ABI_MAJOR && minor <= TR_ABI_MINOR;
 }
 
 bool
 descriptor_check_head(const void *head, size_t head_size, char *why, size_t size)
 {
 	static const struct tr_layout here = TR_LAYOUT;
-	static const char *const member[] = {"struct rte_mbuf", "struct tr_meta", "struct tr_endpoint", "struct tr_node",
-		"struct tr_option", "struct tr_in_gate", "struct tr_out_gate", "struct tr_class"};
+	static const char *const member[] = {"struct rte_mbuf", "struct tr_meta", "struct tr_endpoint", "struct tr_option",
+		"struct tr_in_gate", "struct tr_out_gate", "struct tr_command", "struct tr_class"};
 	const uint16_t *ours = &here.mbuf, *theirs;
 	struct tr_plugin p;
 

@@ -72,6 +72,7 @@ enum tr_icmp_fate {
 struct tr_host {
 	uint32_t size;    /* sizeof(struct tr_host) of the core: a member beyond it is absent */
 	uint16_t workers; /* number of workers, fixed at start */
+	const struct tr_crypto *crypto;
 
 	/* ---- Errors and the log ---- */
 	/* [C] Why create() or start() fails; shown to the user with the instance's file:line. */
@@ -86,6 +87,10 @@ struct tr_host {
 	void (*packet_drop)(struct tr_node *, struct rte_mbuf *, uint16_t reason);
 	/* [W] Sends held or new packets out of a gate; they are processed in this walk or the next. Takes ownership. */
 	void (*emit)(struct tr_node *, uint16_t gate, struct rte_mbuf *const *, uint16_t n);
+	/* [W] Tells the sender of `pkt`, whose data is at its IP header, why it goes no further. The error leaves by out gate
+	 * `gate` (type ip; towards a route or an interface); what the RFCs forbid or the rate does not allow is not sent. The
+	 * packet stays the caller's, to be dropped. */
+	enum tr_icmp_fate (*icmp_error)(struct tr_node *, uint16_t gate, const struct rte_mbuf *pkt, enum tr_icmp why, uint32_t arg);
 
 	/* ---- Burst services: one call per burst ---- */
 	/* [W] Allowed IPs of this instance: the peer that each packet's destination / source address belongs to, or
@@ -94,26 +99,53 @@ struct tr_host {
 	void (*peers_by_source)(struct tr_node *, struct rte_mbuf *const *, uint16_t n, uint32_t *peer);
 	/* [W] Receiver indexes: value (never 0) given to index_new(), or 0. A reader never sees another index's value. */
 	void (*indexes)(struct tr_node *, const uint32_t *index, uint16_t n, uint64_t *value);
-	/* [W] Endpoints in use, copied; family 0: none known. Their flags are for `path` and path_learn(): a transport leaves
-	 * them in, and compares the whole with what a packet came from. out NULL: only fetched into the cache, for a
-	 * later call. */
-	void (*paths)(struct tr_node *, const uint32_t *peer, uint16_t n, struct tr_endpoint *out);
 	/* [W] Bulk AEAD by the engine chosen at start. */
 	void (*aead_seal)(struct tr_node *, struct tr_aead *, uint16_t n);
 	void (*aead_open)(struct tr_node *, struct tr_aead *, uint16_t n);
+	/*
+	 * [W] Ordered spread: aead_seal() or aead_open() with the help of workers that have room, when this one has too little.
+	 * TR_SPREAD_HERE: nothing was done, and no packet given before is still out; the caller runs the AEAD itself, now. Else
+	 * the verdict for all n packets: TR_HELD, or a drop when too many wait. Packets that are held come in by the internal
+	 * gate `gate` on this worker, in the order in which they were given; opened ones with TR_META_AUTHENTIC when the tag is
+	 * right, else with unspecified data. Keys are copied. `p` may be changed by the caller afterwards, the packets not.
+	 */
+	uint16_t (*spread)(struct tr_node *, bool open, uint16_t gate, struct rte_mbuf *const *, const struct tr_aead *p, uint16_t n);
 
 	/* ---- Peers, one at a time ---- */
 	/* [W J C] NULL when there is none. */
 	const struct tr_peer *(*peer)(struct tr_instance *, uint32_t id);
 	uint32_t (*peer_by_key)(struct tr_instance *, const uint8_t public_key[32]); /* [W J C] */
+	uint32_t (*peer_by_disco)(struct tr_instance *, const uint8_t disco_key[32]); /* [W J C] */
+	/* [W, owner] A fresh random index that finds `value` (not 0) until index_free(). 0: table full. */
+	uint32_t (*index_new)(struct tr_node *, uint64_t value);
+	void (*index_free)(struct tr_node *, uint32_t index);
+
+	/* ---- Paths (netmap.h) ---- */
+	/* [W] Endpoints in use, copied; family 0: none known. Their flags are for `path` and path_learn(): a transport leaves
+	 * them in, and compares the whole with what a packet came from. out NULL: only fetched into the cache, for a
+	 * later call. */
+	void (*paths)(struct tr_node *, const uint32_t *peer, uint16_t n, struct tr_endpoint *out);
 	/* [W, owner] The peer was heard, authenticated, from here, and the endpoint in use differs (if only in its flags).
 	 * Becomes the endpoint in use if the rules of netmap.h say so; saved within a second. */
 	void (*path_learn)(struct tr_node *, uint32_t peer, const struct tr_endpoint *from);
 	/* [W, owner] A session began now (saved: after a restart the peer gets TR_PEER_RESUME). */
 	void (*path_session)(struct tr_node *, uint32_t peer);
-	/* [W, owner] A fresh random index that finds `value` (not 0) until index_free(). 0: table full. */
-	uint32_t (*index_new)(struct tr_node *, uint64_t value);
-	void (*index_free)(struct tr_node *, uint32_t index);
+	/* [C] The endpoint in use and when the last session began (Unix ns; 0: never). */
+	void (*path_show)(struct tr_instance *, uint32_t peer, struct tr_endpoint *, uint64_t *session);
+	/* What a prober, or whoever learns of a path to a peer, has to say about one: UNTRIED adds a candidate, if it is new;
+	 * TRIED, ALIVE (with latency, MTU and trust) and DEAD are results; GONE forgets it. Candidates are told apart by gate,
+	 * family, remote address and port (and key). */
+	void (*path_tell)(struct tr_node *, uint32_t peer, const struct tr_path *); /* [W, owner] */
+	int (*path_post)(struct tr_instance *, uint32_t peer, const struct tr_path *); /* [C S J] -EAGAIN: no room */
+	/* [*] Candidates, copied; the one in use first. Returns how many there are, up to max. */
+	uint16_t (*path_list)(struct tr_instance *, uint32_t peer, struct tr_path *out, uint16_t max);
+	/* [W, owner; TR_CLASS_PROBES] When the transport last sent to the peer: ns of node->now, to 17 ms; 0: never. */
+	uint64_t (*path_sent)(struct tr_node *, uint32_t peer);
+	/* [C S] What a UDP port of this box is called outside, instead of what the instance has said of that port before. What is
+	 * no longer so is taken back (n = 0), at the latest by the loop's worker_fini(). */
+	void (*own_endpoints_tell)(struct tr_instance *, uint16_t port, const struct tr_own_endpoint *, uint16_t n);
+	/* [W C S] What all have said of that port: mappings first, then what servers see, then local addresses. */
+	uint16_t (*own_endpoints)(struct tr_instance *, uint16_t port, struct tr_own_endpoint *out, uint16_t max);
 
 	/* ---- Netmap ---- */
 	/* [W] Addresses of both families, for n <= TR_BURST names. */
@@ -122,8 +154,8 @@ struct tr_host {
 	enum tr_name_status (*name_reverse)(struct tr_node *, const struct tr_addr *, const char **name, size_t *len);
 	/* [C] All peers of this instance, in no order. Records stay valid during the call. */
 	void (*peer_each)(struct tr_instance *, void (*)(void *arg, const struct tr_peer *), void *arg);
-	/* [C] The endpoint in use and when the last session began (Unix ns; 0: never). */
-	void (*path_show)(struct tr_instance *, uint32_t peer, struct tr_endpoint *, uint64_t *session);
+	/* [C] The DERP map. Valid during the call-back. */
+	const struct tr_derp_map *(*derp_map)(struct tr_instance *);
 	/* [C] Changes the operator's layer, durable when it returns 0. -EINVAL, -ENOSPC, or why it can't be kept. */
 	int (*peer_set)(struct tr_instance *, const struct tr_peer_change *);
 	/* [C] Operator's value of a live option, in text form (secrets: base64); NULL: back to the pipeline's. Durable.
@@ -166,41 +198,6 @@ struct tr_host {
 	struct tr_node *(*service_node)(struct tr_instance *);
 	/* [C S] A socket or file in the run directory's place for operators: /run/wireguard/NAME.sock made and bound. */
 	int (*listen_unix)(struct tr_instance *, const char *path);
-	/* [W] Tells the sender of `pkt`, whose data is at its IP header, why it goes no further. The error leaves by out gate
-	 * `gate` (type ip; towards a route or an interface); what the RFCs forbid or the rate does not allow is not sent. The
-	 * packet stays the caller's, to be dropped. */
-	enum tr_icmp_fate (*icmp_error)(struct tr_node *, uint16_t gate, const struct rte_mbuf *pkt, enum tr_icmp why, uint32_t arg);
-
-	/* ---- Paths (netmap.h) ---- */
-	/* What a prober, or whoever learns of a path to a peer, has to say about one: UNTRIED adds a candidate, if it is new;
-	 * TRIED, ALIVE (with latency, MTU and trust) and DEAD are results; GONE forgets it. Candidates are told apart by gate,
-	 * family, remote address and port (and key). */
-	void (*path_tell)(struct tr_node *, uint32_t peer, const struct tr_path *); /* [W, owner] */
-	int (*path_post)(struct tr_instance *, uint32_t peer, const struct tr_path *); /* [C S J] -EAGAIN: no room */
-	/* [*] Candidates, copied; the one in use first. Returns how many there are, up to max. */
-	uint16_t (*path_list)(struct tr_instance *, uint32_t peer, struct tr_path *out, uint16_t max);
-	/* [C] The DERP map. Valid during the call-back. */
-	const struct tr_derp_map *(*derp_map)(struct tr_instance *);
-
-	/* [W, owner; TR_CLASS_PROBES] When the transport last sent to the peer: ns of node->now, to 17 ms; 0: never. */
-	uint64_t (*path_sent)(struct tr_node *, uint32_t peer);
-	uint32_t (*peer_by_disco)(struct tr_instance *, const uint8_t disco_key[32]); /* [W J C] */
-	/* [C S] What a UDP port of this box is called outside, instead of what the instance has said of that port before. What is
-	 * no longer so is taken back (n = 0), at the latest by the loop's worker_fini(). */
-	void (*own_endpoints_tell)(struct tr_instance *, uint16_t port, const struct tr_own_endpoint *, uint16_t n);
-	/* [W C S] What all have said of that port: mappings first, then what servers see, then local addresses. */
-	uint16_t (*own_endpoints)(struct tr_instance *, uint16_t port, struct tr_own_endpoint *out, uint16_t max);
-
-	const struct tr_crypto *crypto;
-
-	/*
-	 * [W] Ordered spread: aead_seal() or aead_open() with the help of workers that have room, when this one has too little.
-	 * TR_SPREAD_HERE: nothing was done, and no packet given before is still out; the caller runs the AEAD itself, now. Else
-	 * the verdict for all n packets: TR_HELD, or a drop when too many wait. Packets that are held come in by the internal
-	 * gate `gate` on this worker, in the order in which they were given; opened ones with TR_META_AUTHENTIC when the tag is
-	 * right, else with unspecified data. Keys are copied. `p` may be changed by the caller afterwards, the packets not.
-	 */
-	uint16_t (*spread)(struct tr_node *, bool open, uint16_t gate, struct rte_mbuf *const *, const struct tr_aead *p, uint16_t n);
 };
 
 #define TR_SPREAD_HERE ((uint16_t)0)

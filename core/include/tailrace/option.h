@@ -65,6 +65,7 @@ struct tr_option {
 	const char *const *names; /* TR_OPT_ENUM: NULL-terminated */
 	uint32_t offset;          /* into the class's options struct */
 	const char *doc;          /* one sentence */
+	const void *reserved[2];
 };
 
 struct tr_route_option {

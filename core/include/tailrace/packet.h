@@ -3,8 +3,8 @@
  * A packet is an rte_mbuf, one segment, modified in place. Beside it, in the mbuf's private area, lies one
  * cache line of metadata. Which nodes read and write which field is declared with the gates (TR_META_*).
  *
- * Where the data starts: type eth: the Ethernet header. ip and udp: the IP header. endpoint: the payload that
- * is to be carried to `endpoint` (outer headers not yet there).
+ * Where the data starts: ip and udp: the IP header. endpoint: the payload that is to be carried to `endpoint` (outer headers
+ * not yet there).
  */
 #pragma once
 
@@ -60,7 +60,6 @@ enum tr_meta_field { /* for the declared reads and writes of a gate */
 	TR_META_PEER = 1u << 1,     /* peer */
 	TR_META_ENDPOINT = 1u << 2, /* endpoint */
 	TR_META_NEXT_HOP = 1u << 3, /* next_hop */
-	TR_META_SCRATCH = 1u << 4,  /* scratch: only between two nodes of one instance */
 };
 
 struct tr_meta {

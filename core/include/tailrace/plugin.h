@@ -3,8 +3,10 @@
  * The plugin ABI: what a plugin declares. A shared object exports exactly one symbol, `tr_plugin`, and links no
  * symbol of the core: services come as the `struct tr_host` that create() is given (host.h).
  *
- * Version 0.x: may change in any commit. `abi`, `size` and `layout` are compared before any call, and a plugin
- * that does not match is refused with both sides named.
+ * Version 1. A minor version only appends: it gives reserved members a name (zero in older plugins: absent), adds enumerators, and
+ * members at the end of what only the core makes (struct tr_host, tr_node, tr_show, tr_crypto, tr_peer). A plugin runs in a core of
+ * the same major version and of its own minor or a later one. `abi`, `size` and `layout` are compared before any call, and
+ * a plugin that does not match is refused with both sides named. tests/abi/1.0 lists what is promised; the build is judged by it.
  */
 #pragma once
 
@@ -12,8 +14,8 @@
 #include <tailrace/option.h>
 #include <tailrace/packet.h>
 
-#define TR_ABI_MAJOR 0
-#define TR_ABI_MINOR 2
+#define TR_ABI_MAJOR 1
+#define TR_ABI_MINOR 0
 
 /* ---- Gates ---------------------------------------------------------------------------------------------- */
 
@@ -66,6 +68,7 @@ struct tr_in_gate {
 	void (*trace)(const uint8_t *data, uint32_t len, const struct tr_meta *meta, char *text, size_t size);
 	const struct tr_match *match; /* type udp on a shared port: any of these (terminated by mask 0); NULL: everything */
 	const char *doc;
+	const void *reserved[2]; /* as all that is called so: zero, for later minor versions */
 };
 
 struct tr_out_gate {
@@ -74,6 +77,7 @@ struct tr_out_gate {
 	uint32_t flags;
 	uint32_t writes; /* enum tr_meta_field */
 	const char *doc;
+	const void *reserved[2];
 };
 
 struct tr_drop_reason {
@@ -124,6 +128,7 @@ struct tr_command {
 	const char *name, *args, *doc;
 	/* Control thread. Returns 0 or -errno after tr_show_error(). Runs while workers run. */
 	int (*run)(void *self, int argc, char *const *argv, struct tr_show *out);
+	const void *reserved[2];
 };
 
 enum tr_class_flag {
@@ -161,6 +166,9 @@ struct tr_class {
 	void *(*create)(struct tr_instance *instance, const struct tr_host *host, const void *options);
 	void *(*worker_init)(void *self, uint16_t worker); /* may be NULL; NULL result = failure */
 	int (*start)(void *self);                          /* may be NULL; 0 or -errno after host->fail() */
+	/* On the service loop, once, when the generation with this instance runs: the place to open watches. `node` is what
+	 * service_node() returns until worker_fini(); its counters may be kept that long. Not called in preflight. */
+	void (*service_init)(struct tr_node *node); /* may be NULL */
 	/* New values of live options; must not fail: bounds are checked, check() has agreed. Old struct valid until return. */
 	void (*reconfigure)(void *self, const void *options); /* NULL: no live options */
 	void (*stop)(void *self);                             /* may be NULL */
@@ -183,9 +191,7 @@ struct tr_class {
 	/* Control thread: state of this instance as structured data. */
 	void (*show)(void *self, struct tr_show *out); /* may be NULL */
 
-	/* On the service loop, once, when the generation with this instance runs: the place to open watches. `node` is what
-	 * service_node() returns until worker_fini(); its counters may be kept that long. Not called in preflight. */
-	void (*service_init)(struct tr_node *node); /* may be NULL */
+	const void *reserved[8];
 };
 
 /* ---- The descriptor ------------------------------------------------------------------------------------- */
@@ -193,15 +199,16 @@ struct tr_class {
 /* Sizes that both sides must agree on; compared member by member, so that a refusal names the one that differs. */
 struct tr_layout {
 	uint16_t dpdk; /* DPDK's ABI version: it changes every November */
-	uint16_t mbuf, meta, endpoint, node, option, in_gate, out_gate, class_;
+	uint16_t mbuf, meta, endpoint, option, in_gate, out_gate, command, class_;
 };
 
 #define TR_LAYOUT                                                                                                      \
 	{                                                                                                              \
 		.dpdk = RTE_VER_YEAR + (RTE_VER_MONTH >= 11), .mbuf = sizeof(struct rte_mbuf),                         \
-		.meta = sizeof(struct tr_meta), .endpoint = sizeof(struct tr_endpoint), .node = sizeof(struct tr_node), \
+		.meta = sizeof(struct tr_meta), .endpoint = sizeof(struct tr_endpoint),                                  \
 		.option = sizeof(struct tr_option), .in_gate = sizeof(struct tr_in_gate),                              \
-		.out_gate = sizeof(struct tr_out_gate), .class_ = sizeof(struct tr_class)                              \
+		.out_gate = sizeof(struct tr_out_gate), .command = sizeof(struct tr_command),                          \
+		.class_ = sizeof(struct tr_class)                                                                      \
 	}
 
 struct tr_plugin {
