@@ -384,6 +384,7 @@ static const struct tr_drop_reason interface_drops[] = {
 	{"protocol", "for this box, but neither UDP nor ICMP, and gate host leads nowhere"},
 	{"options", "for this box: source route, malformed IPv4 options, IPv6 options or a routing header that it does not take"},
 	{"too_big", "larger than the mtu"},
+	{"probe", "larger than the mtu, to see whether it would pass"},
 	{"no_source", "no address of this family for a packet made here"},
 	{"broadcast", "multicast or broadcast of others: not sent on"},
 	{"no_gateway", "destination outside the networks, and no gateway of the family"},

@@ -232,6 +232,8 @@ too_big(struct tr_node *node, struct rte_mbuf **m, uint16_t mtu)
 {
 	struct interface_worker *w = node->local;
 	const uint8_t *p = rte_pktmbuf_mtod(*m, const uint8_t *);
+	if ((tr_meta(*m)->flags & TR_META_WHOLE) != 0) /* its sender expects no answer, then */
+		return TR_DROP(INTERFACE_DROP_PROBE);
 	const bool own = (tr_meta(*m)->flags & (TR_META_OWN | TR_META_HOST)) == TR_META_OWN;
 	bool may = p[0] >> 4 == 4 ? (p[6] & 0x40) == 0 : own;
 	if (own && tr_meta(*m)->l4 == IP_UDP && mtu == ((const struct interface *)node->self)->mtu) {

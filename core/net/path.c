@@ -48,7 +48,8 @@ wrap4(struct path_worker *w, struct rte_mbuf *m, struct tr_meta *meta)
 	if (unlikely(p == NULL))
 		return TR_DROP(PATH_DROP_NO_HEADROOM);
 	const uint64_t first = 0x45u | (uint64_t)meta->tos << 8 | (uint64_t)swap_16(m->data_len) << 16 |
-			       (uint64_t)swap_16(w->id++) << 32;
+			       (uint64_t)swap_16(w->id++) << 32 |
+			       (uint64_t)(meta->flags & TR_META_WHOLE ? 0x40 : 0) << 48; /* DF */
 	const uint32_t ttl_protocol = 64 | IP_UDP << 8, local = get_32(e->local), remote = get_32(e->remote);
 	const uint16_t sum = csum_finish((uint32_t)first + (first >> 32) + ttl_protocol + (uint64_t)local + remote);
 	const uint64_t udp = udp_header(e, (uint16_t)(m->data_len - IPV4_LEN));
@@ -103,7 +104,7 @@ send(const struct path *path, struct path_worker *w, struct rte_mbuf *m)
 		return e->gate < path->gates ? e->gate : TR_DROP(PATH_DROP_NO_GATE);
 	verdict = e->family == 4 ? wrap4(w, m, meta) : wrap6(path, m, meta);
 	meta->l4 = IP_UDP;
-	meta->flags = TR_META_OWN;
+	meta->flags = TR_META_OWN | (meta->flags & TR_META_WHOLE);
 	return verdict;
 }
 

@@ -92,6 +92,7 @@ enum tr_meta_flag {
 	TR_META_VIA = 1u << 2,     /* next_hop is set; without it an interface sends to the destination or its gateway */
 	TR_META_AUTHENTIC = 1u << 3, /* comes back from host->spread(), opened: the tag is right */
 	TR_META_HOST = 1u << 4, /* with TR_META_OWN: made by this box's kernel, which is told by ICMP what becomes of it */
+	TR_META_WHOLE = 1u << 5, /* with TR_META_OWN: a probe of what its path carries. Never split, neither here nor on the way */
 };
 
 #define TR_PRIV_SIZE sizeof(struct tr_meta) /* private area of every packet pool */

@@ -133,10 +133,11 @@ static inline bool
 same_endpoint(const struct tr_endpoint *a, const struct tr_endpoint *b)
 {
 	uint64_t x[5], y[5];
-	_Static_assert(sizeof(x) == sizeof(*a), "all of it is compared");
+	_Static_assert(sizeof(x) == sizeof(*a) && offsetof(struct tr_endpoint, mtu) == 2, "all of it is compared");
 	memcpy(x, a, sizeof(x));
 	memcpy(y, b, sizeof(y));
-	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4])) == 0;
+	const uint64_t head = b->mtu ? UINT64_MAX : ~UINT64_C(0xffff0000); /* who does not say what the path carries denies nothing */
+	return (((x[0] ^ y[0]) & head) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4])) == 0;
 }
 
 /* The first packet under a new session that we answered for: it is confirmed. */
