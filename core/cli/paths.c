@@ -18,9 +18,12 @@ run_ping(const struct cli *c)
 	if (c->json)
 		return cli_print_json(v);
 	const char *and_by = get_text(v, "and_by");
-	printf("answer from %s by %s%s%s%s%s in %.1f ms (%s)\n", get_text(v, "peer"), get_text(v, "endpoint"),
-		strcmp(get_text(v, "kind"), "direct") == 0 ? " (direct)" : "", *and_by ? " and " : "", and_by, "",
-		get_number(v, "latency_ms"), get_text(v, "why"));
+	char mtu[48] = "";
+	if (get_number(v, "mtu") > 0)
+		snprintf(mtu, sizeof(mtu), "; datagrams of up to %.0f bytes pass", get_number(v, "mtu"));
+	printf("answer from %s by %s%s%s%s in %.1f ms (%s%s)\n", get_text(v, "peer"), get_text(v, "endpoint"),
+		strcmp(get_text(v, "kind"), "direct") == 0 ? " (direct)" : "", *and_by ? " and " : "", and_by, get_number(v, "latency_ms"),
+		get_text(v, "why"), mtu);
 	json_decref(v);
 	return CLI_OK;
 }

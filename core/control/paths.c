@@ -152,9 +152,10 @@ ping_answered(struct ping *p, uint64_t session)
 	json_t *copies = NULL, *v;
 	size_t i;
 	json_array_foreach(paths, i, v) if (!strcmp(json_string_value(json_object_get(v, "used")), "copies")) copies = v;
-	management_reply(p->r, json_pack("{s:s, s:f, s:O?, s:O?, s:O?, s:O?}", "peer", p->name, "latency_ms", (double)took / 1e6, "kind",
+	management_reply(p->r, json_pack("{s:s, s:f, s:O?, s:O?, s:O?, s:O?, s:O?}", "peer", p->name, "latency_ms", (double)took / 1e6, "kind",
 				       json_object_get(best, "kind"), "endpoint", json_object_get(best, "endpoint"), "why",
-				       json_object_get(best, "why"), "and_by", copies ? json_object_get(copies, "endpoint") : NULL));
+				       json_object_get(best, "why"), "and_by", copies ? json_object_get(copies, "endpoint") : NULL, "mtu",
+				       json_object_get(best, "mtu")));
 	json_decref(paths);
 	ping_end(p);
 }

@@ -190,7 +190,7 @@ static void
 answered(struct candidates *c, uint8_t i, const struct tr_path *news, uint64_t now)
 {
 	struct tr_path *p = &c->path[i];
-	const bool alive = p->state == TR_PATH_ALIVE, larger = alive && news->endpoint.mtu > p->endpoint.mtu;
+	const bool alive = p->state == TR_PATH_ALIVE, larger = alive && p->endpoint.mtu && news->endpoint.mtu > p->endpoint.mtu;
 	p->state = TR_PATH_ALIVE;
 	p->heard = now;
 	if (news->latency_us)

@@ -10,6 +10,7 @@ peer_forget(struct tr_node *node, uint32_t id)
 {
 	const struct punch *punch = node->self;
 	struct peer *p = peer_of(punch, id);
+	probe_forget(node, id);
 	node->host->timer_cancel(node, &p->timer);
 	node->host->crypto->wipe(p, sizeof(*p));
 }
@@ -63,6 +64,7 @@ tell(struct tr_node *node, uint32_t id, const struct target *t, enum tr_path_sta
 	struct tr_path news = {.endpoint = peer_endpoint(punch, t), .state = (uint8_t)state,
 		.until = state == TR_PATH_ALIVE ? *node->now + TRUST : 0, .latency_us = (uint32_t)(latency / 1000 + (latency != 0)),
 		.origin = t->from & FROM_CALL ? TR_PATH_CALLED : TR_PATH_PROBED};
+	news.endpoint.mtu = probe_payload(node, id, t);
 	node->host->path_tell(node, id, &news);
 }
 
@@ -299,6 +301,8 @@ beat(struct tr_node *node, uint32_t id, struct peer *p)
 		struct target *t = find(p, &best.endpoint);
 		if (t != NULL)
 			peer_ping(node, id, p, t);
+		if (t != NULL && direct)
+			probe_beat(node, id, p, t);
 	}
 	if (!direct || (best.latency_us > GOOD_ENOUGH_US && now >= p->full + UPGRADE))
 		peer_try_all(node, id, p, true);

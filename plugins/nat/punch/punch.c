@@ -50,9 +50,10 @@ punch_create(struct tr_instance *instance, const struct tr_host *host, const voi
 {
 	const struct tr_blocks *self = host->blocks(instance, "self", 1, sizeof(struct self), false);
 	const struct tr_blocks *peers = self ? host->blocks(instance, "peers", 1, sizeof(struct peer), true) : NULL;
-	struct punch *p = peers ? calloc(1, sizeof(*p)) : NULL;
+	const struct tr_blocks *probes = peers ? host->blocks(instance, "probes", 1, sizeof(struct probe), true) : NULL;
+	struct punch *p = probes ? calloc(1, sizeof(*p)) : NULL;
 	if (p == NULL) {
-		if (peers != NULL)
+		if (probes != NULL)
 			host->fail(instance, "out of memory");
 		return NULL;
 	}
@@ -60,6 +61,7 @@ punch_create(struct tr_instance *instance, const struct tr_host *host, const voi
 	p->host = host;
 	p->self = tr_block(self, 0);
 	p->peers = peers;
+	p->probes = probes;
 	take_key(p, options);
 	punch_reconfigure(p, options);
 	return p;
@@ -171,6 +173,7 @@ static const struct tr_drop_reason punch_drops[] = {
 	[DROP_BUSY] = {"busy", "The key that is shared with the peer is not made yet."},
 	[DROP_PEER_GONE] = {"peer_gone", "The peer has left the netmap, or has another key by now."},
 	[DROP_NO_TARGET] = {"no_target", "A ping, answered, whose source has no room among the peer's addresses."},
+	[DROP_NO_ROOM] = {"no_room", "A padded ping of ours that is larger than a packet buffer."},
 	[DROP_CONSUMED] = {"consumed", "Messages that were taken in."},
 	{0},
 };
@@ -187,6 +190,7 @@ static const struct tr_counter punch_counters[] = {
 	[COUNT_SEARCHES] = {"searches", "Searches for a way through a hard NAT of ours."},
 	[COUNT_SEARCH_HITS] = {"search_hits", "Of these, successful."},
 	[COUNT_PREDICTIONS] = {"predictions", "Calls that named ports which a hard NAT of ours gives next."},
+	[COUNT_PROBES_SENT] = {"probes_sent", "Pings that were padded, to see what the path carries."},
 	[COUNT_KEYS] = {"keys", "Shared keys made."},
 	[COUNT_NO_PACKET] = {"no_packet", "Messages not sent: no packet was free."},
 	{0},

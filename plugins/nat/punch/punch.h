@@ -45,6 +45,7 @@ enum drop {
 	DROP_BUSY,
 	DROP_PEER_GONE,
 	DROP_NO_TARGET,
+	DROP_NO_ROOM,
 	DROP_CONSUMED,
 };
 
@@ -60,6 +61,7 @@ enum count {
 	COUNT_SEARCHES,
 	COUNT_SEARCH_HITS,
 	COUNT_PREDICTIONS,
+	COUNT_PROBES_SENT,
 	COUNT_KEYS,
 	COUNT_NO_PACKET,
 };
@@ -129,10 +131,23 @@ struct peer {
 	struct target target[TARGETS];
 };
 
+/* What the direct path in use carries (probe.c). A block of its own. */
+struct probe {
+	uint8_t ip[16]; /* the address that all this is about */
+	uint16_t port;
+	uint8_t family;
+	bool open;      /* answers are waited for */
+	bool missed;    /* the last round found less than `mtu` */
+	uint16_t mtu;   /* IP packets; 0: not known */
+	uint16_t best;  /* of this round */
+	uint8_t txid[DISCO_TXID];
+	uint64_t sent;  /* 0: never */
+};
+
 struct punch {
 	struct tr_instance *instance;
 	const struct tr_host *host;
-	const struct tr_blocks *peers;
+	const struct tr_blocks *peers, *probes;
 	struct self *self;
 	_Atomic uint16_t listen, probe_ports; /* probe_ports: the first of SEARCH_PORTS; 0: none */
 };
@@ -182,6 +197,16 @@ bool send_ready(const struct punch *punch, const struct peer *p, const struct tr
 void send_ping(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, uint8_t txid[DISCO_TXID]);
 void send_pong(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, const uint8_t txid[DISCO_TXID]);
 bool send_call(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_sockaddr *guess, unsigned n_guesses);
+
+/* A ping in a datagram of `size` bytes, never split. False: not sent. *room: the largest that a packet holds. */
+bool send_probe(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, const uint8_t txid[DISCO_TXID], uint16_t size,
+	uint16_t *room);
+
+/* ---- probe.c: path MTU ---- */
+void probe_beat(struct tr_node *node, uint32_t id, struct peer *p, const struct target *t); /* of the trusted path in use */
+bool probe_answered(struct tr_node *node, uint32_t id, const uint8_t txid[DISCO_TXID]); /* false: no probe of ours */
+uint16_t probe_payload(const struct tr_node *node, uint32_t id, const struct target *t); /* what the path carries in UDP; 0: not known */
+void probe_forget(struct tr_node *node, uint32_t id);
 
 /* ---- search.c: hard NATs ---- */
 #define SEARCH_PORTS TR_LISTEN_ALSO_PORTS

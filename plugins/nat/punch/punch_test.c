@@ -33,7 +33,11 @@ static struct {
 
 /* What was sent last. */
 static struct {
-	unsigned pings, pongs, calls, others;
+	unsigned pings, probes, pongs, calls, others;
+	struct {
+		uint8_t txid[DISCO_TXID];
+		uint32_t size; /* of the datagram */
+	} probe[8]; /* of the last round */
 	struct disco_message message;
 	struct tr_endpoint to; /* of the last ping */
 	uint8_t txid[DISCO_TXID];
@@ -84,6 +88,13 @@ note(const struct fh_out *o)
 	assert_true(disco_parse(&sent.message, data + DISCO_PAYLOAD, (size_t)n));
 	switch (sent.message.type) {
 	case DISCO_PING:
+		if (o->len > DISCO_PING_SIZE) {
+			assert_int_equal(o->meta.flags, TR_META_OWN | TR_META_WHOLE);
+			assert_int_equal(sent.message.padding, o->len - DISCO_PING_SIZE);
+			memcpy(sent.probe[sent.probes % 8].txid, sent.message.txid, DISCO_TXID);
+			sent.probe[sent.probes++ % 8].size = o->len;
+			break;
+		}
 		sent.pings++;
 		sent.to = o->meta.endpoint;
 		memcpy(sent.txid, sent.message.txid, DISCO_TXID);
@@ -161,6 +172,16 @@ peer_pongs(struct fh *h, const uint8_t source[4], uint16_t port, uint16_t local_
 	uint8_t data[DISCO_MAX];
 	const struct tr_sockaddr seen = {{.family = 4, .ip = {203, 0, 113, 10}}, 777};
 	deliver_bytes(h, source, port, local_port, data, seal(data, disco_pong(data + DISCO_PAYLOAD, sent.txid, &seen)));
+}
+
+static void
+peer_pongs_to_probe(struct fh *h, unsigned which)
+{
+	uint8_t last[DISCO_TXID];
+	memcpy(last, sent.txid, DISCO_TXID);
+	memcpy(sent.txid, sent.probe[which].txid, DISCO_TXID);
+	peer_pongs(h, peer4, 41641, PORT);
+	memcpy(sent.txid, last, DISCO_TXID);
 }
 
 static void
@@ -254,6 +275,60 @@ heartbeats(void **state)
 	const unsigned before = sent.pings + sent.calls;
 	run(h, 20 * SECOND);
 	assert_int_equal(sent.pings + sent.calls, before);
+	fh_free(h);
+}
+
+/* One round a minute, over the direct path in use; the next heartbeat tells what it carries. */
+static void
+round_of(struct fh *h, unsigned answered)
+{
+	sent.probes = 0;
+	for (int i = 0; i < 25 && sent.probes == 0; i++) {
+		fh_wanted(h, peer.id);
+		run(h, HEARTBEAT);
+		peer_pongs(h, peer4, 41641, PORT);
+		pump(h);
+	}
+	assert_int_equal(sent.probes, 6); /* 8,000 and 9,000 bytes have no room in packets of 4,096 */
+	for (unsigned i = 0; i < answered; i++)
+		peer_pongs_to_probe(h, i);
+	pump(h);
+	run(h, HEARTBEAT);
+	peer_pongs(h, peer4, 41641, PORT);
+	pump(h);
+}
+
+/* The largest that was answered; less than before only when it is seen twice in a row. */
+static void
+path_mtu(void **state)
+{
+	static const uint32_t sizes[] = {1280, 1360, 1400, 1420, 1492, 1500};
+	(void)state;
+	struct fh *h = start("");
+	fh_wanted(h, peer.id);
+	settle(h);
+	peer_calls(h, peer.node, addresses, 1);
+	pump(h);
+	peer_pongs(h, peer4, 41641, PORT);
+	pump(h);
+	assert_int_equal(in_use(h).mtu, 0);
+	round_of(h, 3);
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(sent.probe[i].size, sizes[i] - 28);
+	assert_int_equal(in_use(h).mtu, 1400 - 28);
+	round_of(h, 6);
+	assert_int_equal(in_use(h).mtu, 1500 - 28);
+	round_of(h, 2); /* lost, perhaps */
+	assert_int_equal(in_use(h).mtu, 1500 - 28);
+	round_of(h, 6);
+	round_of(h, 2);
+	round_of(h, 2);
+	run(h, HEARTBEAT);
+	peer_pongs(h, peer4, 41641, PORT);
+	pump(h);
+	assert_int_equal(in_use(h).mtu, 1360 - 28);
+	peer_pongs_to_probe(h, 5); /* too late */
+	assert_string_equal(pump(h), "replayed");
 	fh_free(h);
 }
 
@@ -589,6 +664,7 @@ main(void)
 		cmocka_unit_test(forgeries),
 		cmocka_unit_test(peers_come_and_go),
 		cmocka_unit_test(formula),
+		cmocka_unit_test(path_mtu),
 		cmocka_unit_test(searches),
 		cmocka_unit_test(searches_not),
 		cmocka_unit_test(predictions),

@@ -116,9 +116,10 @@ take_pong(struct tr_node *node, const struct arrival *a, const struct disco_mess
 			if (a->relayed)
 				return DROP_CONSUMED; /* says nothing of the path that the ping took */
 			const uint64_t latency = *node->now > ping->sent ? *node->now - ping->sent : 1;
-			const struct tr_path news = {.endpoint = peer_endpoint(node->self, t), .state = TR_PATH_ALIVE,
+			struct tr_path news = {.endpoint = peer_endpoint(node->self, t), .state = TR_PATH_ALIVE,
 				.until = *node->now + TRUST, .latency_us = (uint32_t)(latency / 1000 + 1),
 				.origin = t->from & FROM_CALL ? TR_PATH_CALLED : TR_PATH_PROBED};
+			news.endpoint.mtu = probe_payload(node, a->id, t);
 			if (t->answered == 0)
 				node->count[COUNT_DIRECT]++;
 			t->answered = *node->now;
@@ -132,7 +133,7 @@ take_pong(struct tr_node *node, const struct arrival *a, const struct disco_mess
 			return DROP_CONSUMED;
 		}
 	}
-	return DROP_REPLAYED;
+	return !a->relayed && probe_answered(node, a->id, m->txid) ? DROP_CONSUMED : DROP_REPLAYED;
 }
 
 /* Somebody whose outside port depends on whom he sends to is called by several ports of one address. */

@@ -98,7 +98,8 @@ begin(struct tr_node *node, size_t room, uint8_t **data)
 }
 
 static void
-finish(struct tr_node *node, struct peer *p, struct rte_mbuf *m, uint8_t *data, size_t payload, const struct tr_endpoint *to)
+finish(struct tr_node *node, struct peer *p, struct rte_mbuf *m, uint8_t *data, size_t payload, const struct tr_endpoint *to,
+	uint8_t flags)
 {
 	struct punch *punch = node->self;
 	struct tr_meta *meta = tr_meta(m);
@@ -107,7 +108,7 @@ finish(struct tr_node *node, struct peer *p, struct rte_mbuf *m, uint8_t *data, 
 	disco_seal(data, payload, punch->self->key, nonce, p->shared);
 	meta->endpoint = *to;
 	meta->in = TR_IN_SELF;
-	meta->flags = TR_META_OWN;
+	meta->flags = TR_META_OWN | flags;
 	meta->l3_len = 0;
 	node->host->emit(node, OUT, &m, 1);
 }
@@ -121,8 +122,29 @@ send_ping(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, ui
 	node->host->crypto->random(txid, DISCO_TXID);
 	if (m == NULL)
 		return;
-	finish(node, p, m, data, disco_ping(data + DISCO_PAYLOAD, txid, punch->self->node), to);
+	finish(node, p, m, data, disco_ping(data + DISCO_PAYLOAD, txid, punch->self->node), to, 0);
 	node->count[COUNT_PINGS_SENT]++;
+}
+
+bool
+send_probe(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, const uint8_t txid[DISCO_TXID], uint16_t size,
+	uint16_t *room)
+{
+	struct punch *punch = node->self;
+	struct rte_mbuf *m = node->host->packet_new(node);
+	if (m == NULL)
+		return false;
+	*room = rte_pktmbuf_tailroom(m);
+	uint8_t *data = (uint8_t *)rte_pktmbuf_append(m, size);
+	if (data == NULL) {
+		node->host->packet_drop(node, m, DROP_NO_ROOM);
+		return false;
+	}
+	memset(data + DISCO_PING_SIZE, 0, size - (size_t)DISCO_PING_SIZE);
+	disco_ping(data + DISCO_PAYLOAD, txid, punch->self->node);
+	finish(node, p, m, data, size - (size_t)DISCO_PAYLOAD, to, TR_META_WHOLE);
+	node->count[COUNT_PROBES_SENT]++;
+	return true;
 }
 
 /* What the peer is told of where it is: by a relay, the address that stands for the region. */
@@ -143,7 +165,7 @@ send_pong(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, co
 	struct rte_mbuf *m = begin(node, DISCO_PONG_SIZE, &data);
 	if (m == NULL)
 		return;
-	finish(node, p, m, data, disco_pong(data + DISCO_PAYLOAD, txid, &where), to);
+	finish(node, p, m, data, disco_pong(data + DISCO_PAYLOAD, txid, &where), to, 0);
 	node->count[COUNT_PONGS_SENT]++;
 }
 
@@ -194,7 +216,7 @@ send_call(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_soc
 	struct rte_mbuf *m = begin(node, DISCO_PAYLOAD + 2 + 18 * n, &data);
 	if (m == NULL)
 		return false;
-	finish(node, p, m, data, disco_call_me_maybe(data + DISCO_PAYLOAD, own, n), &relay);
+	finish(node, p, m, data, disco_call_me_maybe(data + DISCO_PAYLOAD, own, n), &relay, 0);
 	node->count[COUNT_CALLS_SENT]++;
 	node->count[COUNT_PREDICTIONS] += predicted != 0;
 	p->called = *node->now;
