@@ -56,6 +56,15 @@ uint64_t box_through(struct rte_mbuf **pkts, enum box_port in, enum box_port out
 #define BOX_RUNS 61
 void box_nodes(struct rte_mbuf **pkts, enum box_port in, enum box_port out, void (*prepare)(void *arg), void *arg);
 uint64_t box_port_alone(struct rte_mbuf **pkts, enum box_port in); /* box_through() with nothing between the ports */
+
+/* A figure: what BOX_PACKETS packets cost above the ports. prepare() makes them anew each time. */
+struct box_figure {
+	const char *figure, *goal;
+	enum box_port in, out;
+	void (*prepare)(const void *arg, struct rte_mbuf **pkts);
+	const void *arg;
+};
+void box_above_ports(const struct box_figure *f); /* neighbours are resolved before */
 const uint8_t *box_mac(enum box_port port);
 /* A peer's id, its state block of this type, and a receiver index that leads to it: to give it a session by hand. */
 uint32_t box_peer(const char *instance, const uint8_t public_key[32]);

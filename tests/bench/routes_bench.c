@@ -163,13 +163,12 @@ struct kind {
 	const struct tr_addr *to;
 };
 
-static struct rte_mbuf *pkts[BOX_PACKETS];
-
 static void
-prepare(const struct kind *k)
+prepare(const void *arg, struct rte_mbuf **pkts)
 {
 	static const struct tr_addr far4 = {.family = 4, .ip = {198, 51, 100, 9}}, near4 = {.family = 4, .ip = {10, 20, 0, 9}},
 	    far6 = {.family = 6, .ip = {0x20, 1, 0xd, 0xb8, 0, 1, [15] = 9}}, near6 = {.family = 6, .ip = {0x20, 1, 0xd, 0xb8, 0, 2, [15] = 9}};
+	const struct kind *k = arg;
 	for (uint32_t i = 0; i < BOX_PACKETS; i++) {
 		bool v6 = k->to[i].family == 6;
 		pkts[i] = box_packet(i);
@@ -178,51 +177,17 @@ prepare(const struct kind *k)
 	}
 }
 
-static uint64_t
-ours(void *arg, uint64_t ops)
-{
-	const struct kind *k = arg;
-	uint64_t clocks = 0;
-	for (; ops > 0; ops -= BOX_PACKETS) {
-		prepare(k);
-		clocks += box_through(pkts, k->in, k->out);
-	}
-	return clocks;
-}
-
-static uint64_t
-port_alone(void *arg, uint64_t ops)
-{
-	const struct kind *k = arg;
-	uint64_t clocks = 0;
-	for (; ops > 0; ops -= BOX_PACKETS) {
-		prepare(k);
-		clocks += box_port_alone(pkts, k->in);
-	}
-	return clocks;
-}
-
 static void
 forward(void)
 {
-	static struct kind kinds[] = {
+	static const struct kind kinds[] = {
 		{"forward 64 B, IPv4, 1 route", BOX_WAN, BOX_LAN, to4},
 		{"forward 64 B, IPv4, 1 M routes at random", BOX_LAN, BOX_WAN, to4},
 		{"forward 64 B, IPv6, 1 route", BOX_WAN, BOX_LAN, to6},
 		{"forward 64 B, IPv6, 250 k routes at random", BOX_LAN, BOX_WAN, to6},
 	};
-	struct rte_mbuf **sent;
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		if (!bench_wanted(kinds[i].figure))
-			continue;
-		prepare(&kinds[i]);
-		box_feed(kinds[i].in, pkts, BOX_PACKETS); /* resolves the neighbours */
-		box_settle();
-		uint32_t n = box_sent(kinds[i].out, &sent);
-		box_release(sent, n);
-		bench_pair(&(struct bench_pair){.figure = kinds[i].figure, .step = BOX_PACKETS, .ours = {"gateway", ours, &kinds[i]},
-			.reference = {"ports alone", port_alone, &kinds[i]}});
-	}
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		box_above_ports(&(struct box_figure){kinds[i].figure, NULL, kinds[i].in, kinds[i].out, prepare, &kinds[i]});
 }
 
 int

@@ -61,8 +61,6 @@ struct kind {
 	uint16_t len;
 };
 
-static struct rte_mbuf *pkts[BOX_PACKETS];
-
 static void
 put_digits(uint8_t *at, uint32_t n)
 {
@@ -82,8 +80,9 @@ pipeline_text(void)
 }
 
 static void
-prepare(const struct kind *k)
+prepare(const void *arg, struct rte_mbuf **pkts)
 {
+	const struct kind *k = arg;
 	static const struct tr_addr own = {.family = 4, .ip = {198, 51, 100, 7}};
 
 	for (uint32_t i = 0; i < BOX_PACKETS; i++) {
@@ -103,31 +102,6 @@ prepare(const struct kind *k)
 	}
 }
 
-static uint64_t
-ours(void *arg, uint64_t ops)
-{
-	const struct kind *k = arg;
-	uint64_t clocks = 0;
-
-	for (; ops > 0; ops -= BOX_PACKETS) {
-		prepare(k);
-		clocks += box_through(pkts, k->in, k->out);
-	}
-	return clocks;
-}
-
-static uint64_t
-alone(void *arg, uint64_t ops)
-{
-	uint64_t clocks = 0;
-
-	for (; ops > 0; ops -= BOX_PACKETS) {
-		prepare(arg);
-		clocks += box_port_alone(pkts, ((const struct kind *)arg)->in);
-	}
-	return clocks;
-}
-
 int
 main(int argc, char **argv)
 {
@@ -139,25 +113,14 @@ main(int argc, char **argv)
 		{"STUN request of a tailscale client", NULL, BOX_WAN, BOX_WAN, 3480, tailscale_request, sizeof(tailscale_request)},
 		{"MagicDNS hit", "<= 400", BOX_WAN, BOX_WAN, 53, dns_question, sizeof(dns_question)},
 	};
-	struct rte_mbuf **sent;
-
 	if (argc == 2 && strcmp(argv[1], "--preflight") == 0)
 		return plugin_preflight_main();
 	const bool memif = box_option(&argc, argv);
 	box_start(PLUGINS, pipeline_text(), 1000, 1); /* before the pinning, which threads inherit */
 	bench_init(memif ? "services-memif" : "services", argc, argv);
 	bench_note(box_port_kind());
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		if (!bench_wanted(kinds[i].figure))
-			continue;
-		prepare(&kinds[i]);
-		box_feed(kinds[i].in, pkts, 1); /* resolves the neighbour */
-		box_settle();
-		uint32_t n = box_sent(BOX_WAN, &sent);
-		box_release(sent, n);
-		bench_pair(&(struct bench_pair){.figure = kinds[i].figure, .goal = kinds[i].goal, .step = BOX_PACKETS,
-			.ours = {"gateway", ours, &kinds[i]}, .reference = {"ports alone", alone, &kinds[i]}});
-	}
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		box_above_ports(&(struct box_figure){kinds[i].figure, kinds[i].goal, kinds[i].in, kinds[i].out, prepare, &kinds[i]});
 	box_stop();
 	return bench_end();
 }
