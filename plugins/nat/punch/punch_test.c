@@ -216,6 +216,20 @@ in_use(struct fh *h)
 	return e;
 }
 
+/* A direct path to the peer is in use. */
+static struct fh *
+start_directly(void)
+{
+	struct fh *h = start("");
+	fh_wanted(h, peer.id);
+	settle(h);
+	peer_calls(h, peer.node, addresses, 1);
+	pump(h);
+	peer_pongs(h, peer4, 41641, PORT);
+	pump(h);
+	return h;
+}
+
 /* ---- Tests ---- */
 
 /* A packet for the peer: we call it; it calls back; pings leave, and the first pong makes the path. */
@@ -250,13 +264,7 @@ static void
 heartbeats(void **state)
 {
 	(void)state;
-	struct fh *h = start("");
-	fh_wanted(h, peer.id);
-	settle(h);
-	peer_calls(h, peer.node, addresses, 1);
-	pump(h);
-	peer_pongs(h, peer4, 41641, PORT);
-	pump(h);
+	struct fh *h = start_directly();
 	for (int beat = 0; beat < 5; beat++) {
 		const unsigned before = sent.pings;
 		run(h, HEARTBEAT);
@@ -304,13 +312,7 @@ path_mtu(void **state)
 {
 	static const uint32_t sizes[] = {1280, 1360, 1400, 1420, 1492, 1500};
 	(void)state;
-	struct fh *h = start("");
-	fh_wanted(h, peer.id);
-	settle(h);
-	peer_calls(h, peer.node, addresses, 1);
-	pump(h);
-	peer_pongs(h, peer4, 41641, PORT);
-	pump(h);
+	struct fh *h = start_directly();
 	assert_int_equal(in_use(h).mtu, 0);
 	round_of(h, 3);
 	for (unsigned i = 0; i < 6; i++)
@@ -412,13 +414,7 @@ forgeries(void **state)
 	static const uint8_t txid[DISCO_TXID] = {4};
 	uint8_t data[DISCO_MAX], copy[DISCO_MAX];
 	(void)state;
-	struct fh *h = start("");
-	fh_wanted(h, peer.id);
-	settle(h);
-	peer_calls(h, peer.node, addresses, 1);
-	pump(h);
-	peer_pongs(h, peer4, 41641, PORT);
-	pump(h);
+	struct fh *h = start_directly();
 	const struct peer *p = peer_of(fh_self(h), peer.id);
 	struct peer *before = malloc(sizeof(*before));
 	memcpy(before, p, sizeof(*p));
