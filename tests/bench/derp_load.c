@@ -5,6 +5,7 @@
  *   derp-load [ADDRESS:]PORT PID pairs N PPS SECONDS   N pairs, PPS packets of 1,300 bytes a second in all (0: as fast as they can)
  *   derp-load PORT PID idle N                N connections that do nothing: memory of process PID before and after
  *   derp-load PORT PID connect N [AT-ONCE]   N connections, closed at once, so many at a time
+ *   derp-load 0 0 tls N                      N handshakes in memory: what the relay's half of TLS alone takes
  *
  * Packets are sent by the clock, whatever comes back, with their number and time in them.
  */
@@ -355,12 +356,55 @@ connects(int pid, unsigned n, unsigned at_once)
 		n / ((double)(now_ns() - begin) * 1e-9), used > 0 ? n / used : 0, rss_of(pid));
 }
 
+static double
+one_handshake(SSL_CTX *server)
+{
+	BIO *a, *b;
+	SSL *theirs = SSL_new(ctx), *ours;
+	uint64_t took, begin;
+	if (BIO_new_bio_pair(&a, 65536, &b, 65536) != 1)
+		die("BIO");
+	SSL_set_bio(theirs, b, b);
+	SSL_set_connect_state(theirs);
+	begin = now_ns();
+	ours = SSL_new(server);
+	SSL_set_bio(ours, a, a);
+	SSL_set_accept_state(ours);
+	took = now_ns() - begin;
+	while (!SSL_is_init_finished(ours) || !SSL_is_init_finished(theirs)) {
+		SSL_do_handshake(theirs);
+		begin = now_ns();
+		SSL_do_handshake(ours);
+		took += now_ns() - begin;
+	}
+	begin = now_ns();
+	SSL_free(ours);
+	took += now_ns() - begin;
+	SSL_free(theirs);
+	return (double)took * 1e-3;
+}
+
+static void
+handshakes(unsigned n)
+{
+	const struct tls_identity id = {.hostname = "relay.test"};
+	char why[256];
+	SSL_CTX *server = tls_server(&id, why, sizeof(why));
+	double sum = 0;
+	if (server == NULL)
+		die(why);
+	for (unsigned i = 0; i < n; i++)
+		sum += one_handshake(server);
+	SSL_CTX_free(server);
+	printf("{\"handshakes\": %u, \"us_each\": %.1f}\n", n, sum / n);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct rlimit l;
 	if (argc < 5 || sodium_init() < 0) {
-		fprintf(stderr, "usage: derp-load [ADDRESS:]PORT PID pairs N PPS SECONDS | idle N | connect N [AT-ONCE]\n");
+		fprintf(stderr, "usage: derp-load [ADDRESS:]PORT PID pairs N PPS SECONDS | idle N | connect N [AT-ONCE] | tls N\n");
 		return 2;
 	}
 	getrlimit(RLIMIT_NOFILE, &l);
@@ -379,7 +423,9 @@ main(int argc, char **argv)
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	SSL_CTX_set_default_read_buffer_len(ctx, 65536);
-	if (strcmp(argv[3], "idle") == 0)
+	if (strcmp(argv[3], "tls") == 0)
+		handshakes(n);
+	else if (strcmp(argv[3], "idle") == 0)
 		idle(pid, n);
 	else if (strcmp(argv[3], "connect") == 0)
 		connects(pid, n, argc > 5 ? (unsigned)atoi(argv[5]) : 1);
