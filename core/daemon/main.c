@@ -139,7 +139,7 @@ make_pool(struct daemon *d)
 static bool
 start_services(struct daemon *d, struct diags *diags)
 {
-	char why[256] = "";
+	char why[1024] = "";
 	if (netmap_init((uint32_t)d->appliance.max_peers, d->appliance.state_dir, why, sizeof(why)) != 0) {
 		log_error("state", "%s", why);
 		return false;

@@ -28,6 +28,7 @@ struct overlay {
 	struct tr_endpoint endpoint;
 	uint32_t n_add, n_remove; /* both sorted */
 	struct tr_prefix *add, *remove;
+	json_t *other; /* fields of a later version's file, kept as they are; NULL: none */
 };
 
 /* A public key of an interface, whatever layers know it. */
@@ -117,6 +118,7 @@ void state_tidy(void); /* rewrites the file when most of it is history */
 void state_fini(void);
 json_t *overlay_json(const struct netmap_table *t, const uint8_t key[32], const struct overlay *o);
 json_t *option_json(const char *interface, const char *key, const char *value);
+bool operator_knows_json(const json_t *line); /* is it an entry or an option, as this version has them? */
 bool operator_apply_json(const json_t *line); /* while loading: into the layer only */
 void option_apply(struct netmap_table *t, const char *key, const char *value);
 

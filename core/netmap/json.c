@@ -54,7 +54,7 @@ overlay_json(const struct netmap_table *t, const uint8_t key[32], const struct o
 	format_base64_32(key, text);
 	json_t *j = json_pack("{ss ss}", "interface", t->name, "public_key", text);
 
-	if (!j || !o || (!o->absent && !o->created && !o->set && !o->n_add && !o->n_remove)) {
+	if (!j || !o || (!o->absent && !o->created && !o->set && !o->n_add && !o->n_remove && !o->other)) {
 		json_object_set_new(j, "forget", json_true());
 		return j;
 	}
@@ -74,6 +74,8 @@ overlay_json(const struct netmap_table *t, const uint8_t key[32], const struct o
 		json_object_set_new(j, "add", prefixes_json(o->add, o->n_add));
 	if (o->n_remove)
 		json_object_set_new(j, "remove", prefixes_json(o->remove, o->n_remove));
+	if (o->other)
+		json_object_update(j, o->other);
 	return j;
 }
 
@@ -100,6 +102,23 @@ prefixes_from(const json_t *list, struct tr_prefix **set, uint32_t *n)
 	return *set && json_is_array(list);
 }
 
+/* What this version does not know of an entry. */
+static json_t *
+other_from(const json_t *j)
+{
+	static const char *const known[] = {"interface", "public_key", "absent", "created", "preshared_key", "endpoint", "keepalive",
+		"replace_allowed", "add", "remove"};
+	json_t *other = json_copy((json_t *)(uintptr_t)j);
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		json_object_del(other, known[i]);
+	if (json_object_size(other) == 0) {
+		json_decref(other);
+		return NULL;
+	}
+	return other;
+}
+
 static bool
 fields_from(const json_t *j, struct overlay *o)
 {
@@ -109,6 +128,7 @@ fields_from(const json_t *j, struct overlay *o)
 
 	o->absent = json_is_true(json_object_get(j, "absent"));
 	o->created = json_is_true(json_object_get(j, "created"));
+	o->other = other_from(j);
 	if (json_is_true(json_object_get(j, "replace_allowed")))
 		o->set |= TR_PEER_REPLACE_ALLOWED;
 	if (psk) {
@@ -135,6 +155,18 @@ fields_from(const json_t *j, struct overlay *o)
 	}
 	return prefixes_from(json_object_get(j, "add"), &o->add, &o->n_add) &&
 	       prefixes_from(json_object_get(j, "remove"), &o->remove, &o->n_remove);
+}
+
+bool
+operator_knows_json(const json_t *j)
+{
+	const json_t *value = json_object_get(j, "value");
+
+	if (!json_is_string(json_object_get(j, "interface")))
+		return false;
+	if (json_is_string(json_object_get(j, "public_key")))
+		return !json_object_get(j, "option");
+	return json_is_string(json_object_get(j, "option")) && (json_is_string(value) || json_is_null(value));
 }
 
 bool

@@ -52,6 +52,7 @@ overlay_free(struct overlay *o)
 		return;
 	free(o->add);
 	free(o->remove);
+	json_decref(o->other);
 	sodium_memzero(o, sizeof(*o));
 	free(o);
 }

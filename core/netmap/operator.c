@@ -65,6 +65,7 @@ overlay_copy(const struct overlay *o)
 	if (!c || !o)
 		return c;
 	*c = *o;
+	json_incref(c->other);
 	c->add = malloc((o->n_add + 1) * sizeof(*c->add));
 	c->remove = malloc((o->n_remove + 1) * sizeof(*c->remove));
 	if (!c->add || !c->remove) {

@@ -57,7 +57,10 @@ struct slot {
 };
 _Static_assert(sizeof(struct slot) == 128, "layout of the file");
 
-static const struct slot head = {.interface = "tailrace paths 1"};
+/* In the first slot, `reserved` is the oldest version that can read the file, 0: the one that wrote it. */
+#define VERSION 1
+#define HEAD "tailrace paths "
+static const struct slot head = {.interface = HEAD "1"};
 
 static struct path *paths;
 static struct ways *ways;
@@ -614,6 +617,28 @@ paths_problem(void)
 	return text;
 }
 
+/* A head that another process wrote: the oldest version that can read what follows; 0: it is none. */
+static uint64_t
+readable_by(const struct slot *h)
+{
+	const size_t n = strlen(HEAD);
+
+	if (strncmp(h->interface, HEAD, n) || !memchr(h->interface, 0, sizeof(h->interface)))
+		return 0;
+	const uint64_t version = strtoull(h->interface + n, NULL, 10);
+	return h->reserved && h->reserved < version ? h->reserved : version;
+}
+
+static void
+set_aside(const char *suffix, const char *what, char *why, size_t size)
+{
+	char to[4096];
+
+	snprintf(to, sizeof(to), "%s%s", file.path, suffix);
+	if (rename(file.path, to) == 0)
+		why_append(why, size, "%s%s: set aside as %s", file.path, what, to);
+}
+
 static void
 load(char *why, size_t size)
 {
@@ -626,13 +651,13 @@ load(char *why, size_t size)
 		why_append(why, size, "%s: %s", file.path, strerror(errno));
 	if (fd >= 0)
 		close(fd);
-	if (v && got >= 0 && ((size_t)got < sizeof(head) || memcmp(v, &head, sizeof(head)))) {
-		char bad[4096];
-		snprintf(bad, sizeof(bad), "%s.bad", file.path);
-		if (rename(file.path, bad) == 0)
-			why_append(why, size, "%s: damaged: set aside as %s", file.path, bad);
+	const uint64_t by = v && got >= (ssize_t)sizeof(head) ? readable_by(v) : 0;
+	if (v && got >= 0 && by == 0)
+		set_aside(".bad", ": damaged", why, size);
+	else if (by > VERSION)
+		set_aside(".newer", " is of a later version than this tailrace reads", why, size);
+	if (by == 0 || by > VERSION)
 		got = 0;
-	}
 	for (size_t i = 1; got > 0 && i < (size_t)got / sizeof(*v); i++) {
 		v[i].interface[NETMAP_NAME_MAX - 1] = '\0';
 		if (v[i].interface[0] && v[i].check == checksum(&v[i]))

@@ -3,6 +3,9 @@
  * operator.jsonl: the operator's layer as a log of whole entries, the last one of a key counts. A change costs one
  * appended line and one fdatasync() whatever the size of the layer; the log is rewritten (temporary file, fsync, rename,
  * fsync of the directory) at start and when most of it is history.
+ *
+ * Its first line says the version that wrote it and, as `reads`, the oldest that can read it. A file of a later version that
+ * this one can read may have fields and lines that it does not know: they are kept, and written again.
  */
 #include "internal.h"
 
@@ -21,6 +24,11 @@
 
 static int fd = -1;
 static off_t end, rewritten; /* bytes that count; size after the last rewrite */
+static struct { /* lines of a later version */
+	char **line;
+	unsigned n;
+	json_int_t version, reads;
+} kept;
 
 static void
 trouble(const char *what, int error)
@@ -59,10 +67,22 @@ put_line(FILE *f, json_t *line)
 	return ok;
 }
 
+/* While it holds a later version's lines it says so. They come first: what this version knows better comes after. */
+static bool
+put_head(FILE *f)
+{
+	bool ok = put_line(f, kept.n ? json_pack("{ss sI sI}", "tailrace", "operator", "version", kept.version, "reads", kept.reads)
+				     : json_pack("{ss si}", "tailrace", "operator", "version", VERSION));
+
+	for (unsigned i = 0; i < kept.n; i++)
+		ok = ok && fputs(kept.line[i], f) != EOF && fputc('\n', f) != EOF;
+	return ok;
+}
+
 static bool
 put_layer(FILE *f)
 {
-	bool ok = put_line(f, json_pack("{ss si}", "tailrace", "operator", "version", VERSION));
+	bool ok = put_head(f);
 
 	for (const struct netmap_table *t = nm.tables; t; t = t->next) {
 		for (unsigned i = 0; i < t->n_options; i++)
@@ -159,19 +179,40 @@ state_tidy(void)
 		rewritten = end; /* tried again when it has doubled */
 }
 
-/* One line; false: damaged. `first`: the header. */
+static bool
+keep(const char *text, size_t len)
+{
+	char **v = realloc(kept.line, (kept.n + 1) * sizeof(*v));
+
+	if (v)
+		kept.line = v;
+	return v && (v[kept.n] = strndup(text, len)) && ++kept.n;
+}
+
+static bool
+take_head(const json_t *j)
+{
+	const char *kind = json_string_value(json_object_get(j, "tailrace"));
+	const json_t *reads = json_object_get(j, "reads");
+
+	kept.version = json_integer_value(json_object_get(j, "version"));
+	kept.reads = reads ? json_integer_value(reads) : kept.version;
+	return kind && !strcmp(kind, "operator") && kept.reads > 0 && kept.reads <= kept.version;
+}
+
+/* One line; false: damaged. `first`: the head. */
 static bool
 take_line(const char *text, size_t len, bool first)
 {
 	json_t *j = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 	bool ok;
 
-	if (first) {
-		const char *kind = json_string_value(json_object_get(j, "tailrace"));
-		ok = kind && !strcmp(kind, "operator") && json_integer_value(json_object_get(j, "version")) == VERSION;
-	} else {
+	if (first)
+		ok = take_head(j);
+	else if (kept.version > VERSION && json_is_object(j) && !operator_knows_json(j))
+		ok = keep(text, len);
+	else
 		ok = j && operator_apply_json(j);
-	}
 	json_decref(j);
 	return ok;
 }
@@ -189,6 +230,8 @@ take_text(const char *text, size_t len)
 		line++;
 		if (!take_line(p, (size_t)(eol - p), line == 1))
 			return line;
+		if (kept.reads > VERSION)
+			return 0;
 		p = eol + 1;
 	}
 	return 0;
@@ -213,16 +256,38 @@ read_all(int from, size_t *len)
 	return text;
 }
 
+/* The file as far as it can be taken; else it goes aside, and why says so. */
+static void
+take_file(int from, const char *path, char *why, size_t size)
+{
+	char *aside = NULL;
+	size_t len = 0;
+	char *text = read_all(from, &len);
+	const unsigned damaged = text ? take_text(text, len) : 1;
+	const bool newer = !damaged && kept.reads > VERSION;
+
+	if ((damaged || newer) && (aside = path_of(newer ? ".newer" : ".bad")) && rename(path, aside) == 0) {
+		if (newer)
+			why_append(why, size, "%s is of version %lld, this tailrace reads up to %d: set aside as %s, nothing of it counts", path,
+				(long long)kept.version, VERSION, aside);
+		else
+			why_append(why, size, "%s: line %u is damaged: set aside as %s; what stands before it was kept", path, damaged, aside);
+	}
+	if (text)
+		sodium_memzero(text, len);
+	free(text);
+	free(aside);
+}
+
 bool
 state_load(char *why, size_t size)
 {
-	char *path = nm.state_dir ? path_of("") : NULL, *bad = nm.state_dir ? path_of(".bad") : NULL;
-	size_t len = 0;
+	char *path = nm.state_dir ? path_of("") : NULL;
 	bool ok = true;
 
 	if (!nm.state_dir)
 		return true;
-	if (!path || !bad)
+	if (!path)
 		return false;
 	mkdir(nm.state_dir, 0700);
 	int from = open(path, O_RDONLY | O_CLOEXEC);
@@ -230,17 +295,10 @@ state_load(char *why, size_t size)
 		why_append(why, size, "%s: %s", path, strerror(errno));
 		ok = false;
 	} else if (from >= 0) {
-		char *text = read_all(from, &len);
-		unsigned damaged = text ? take_text(text, len) : 1;
-		if (damaged && rename(path, bad) == 0)
-			why_append(why, size, "%s: line %u is damaged: set aside as %s; what stands before it was kept", path, damaged, bad);
-		if (text)
-			sodium_memzero(text, len);
-		free(text);
+		take_file(from, path, why, size);
 		close(from);
 	}
 	free(path);
-	free(bad);
 	if (ok && rewrite())
 		why_append(why, size, "%s (changes by the operator will be refused)", nm.state_problem);
 	return ok;
@@ -253,4 +311,8 @@ state_fini(void)
 		close(fd);
 	fd = -1;
 	end = rewritten = 0;
+	for (unsigned i = 0; i < kept.n; i++)
+		free(kept.line[i]);
+	free(kept.line);
+	memset(&kept, 0, sizeof(kept));
 }
