@@ -322,6 +322,7 @@ static const struct tr_counter magicdns_counters[] = {
 	[UPSTREAM_REFUSED] = {"upstream_refused", "Of these, answered with an error."},
 	[UPSTREAM_FOREIGN] = {"upstream_foreign", "Datagrams that were no answer to a query of ours."},
 	[STREAMS] = {"streams", "Connections of clients over TCP."},
+	[STREAMS_PAUSED] = {"streams_paused", "Times that none was accepted for 100 ms, for want of descriptors or memory."},
 	{0},
 };
 

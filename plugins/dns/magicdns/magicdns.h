@@ -29,6 +29,7 @@ enum magicdns_count {
 	UPSTREAM_REFUSED,
 	UPSTREAM_FOREIGN,
 	STREAMS,
+	STREAMS_PAUSED,
 	COUNTS,
 };
 

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -406,6 +407,50 @@ live_options(void **state)
 	upstream_close(&u[1]);
 }
 
+static int
+client_over_tcp(uint16_t port)
+{
+	const struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
+	return fd;
+}
+
+/* The kernel hands out the lowest number that is free: with that as the limit there is no other. */
+static void
+no_descriptors(void **state)
+{
+	(void)state;
+	struct upstream u;
+	struct rlimit before, limit;
+	char more[64];
+	upstream_open(&u);
+	close(u.tcp); /* its port is free */
+	snprintf(more, sizeof(more), ", tcp: [\"127.0.0.1:%u\"]", u.port);
+	struct fh *h = start(&u, 1, more);
+	fh_advance(h, MS);
+	int client = client_over_tcp(u.port), next = dup(client);
+	close(next);
+	getrlimit(RLIMIT_NOFILE, &before);
+	limit = (struct rlimit){.rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	for (unsigned i = 0; i < 50; i++)
+		fh_advance(h, MS);
+	assert_int_equal(fh_counter(h, "streams_paused"), 1); /* not every time that the listener is ready */
+	fh_advance(h, 60 * MS);
+	fh_advance(h, MS);
+	assert_int_equal(fh_counter(h, "streams_paused"), 2);
+	assert_int_equal(fh_counter(h, "streams"), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	fh_advance(h, 110 * MS);
+	fh_advance(h, MS);
+	assert_int_equal(fh_counter(h, "streams"), 1);
+	assert_int_equal(fh_counter(h, "streams_paused"), 2);
+	fh_free(h);
+	close(client);
+	close(u.udp);
+}
+
 int
 main(void)
 {
@@ -419,6 +464,7 @@ main(void)
 		cmocka_unit_test(failover),
 		cmocka_unit_test(truncated),
 		cmocka_unit_test(live_options),
+		cmocka_unit_test(no_descriptors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
 #define QUESTION_MAX 1024 /* bytes: a question, and EDNS options */
 #define IDLE_MS 10000     /* RFC 7766 §6.2.3 */
 #define SLOT_BITS 8
+#define PAUSE_MS 100 /* the kernel can't give us the connection that waits: it would be ready for ever */
 
 struct connection {
 	struct streams *streams;
@@ -33,7 +34,7 @@ struct connection {
 struct listener {
 	struct streams *streams;
 	struct tr_sockaddr at;
-	struct tr_watch *watch;
+	struct tr_watch *watch, *pause;
 	int fd;
 };
 
@@ -236,6 +237,29 @@ free_connection(struct streams *s, const struct tr_endpoint *from)
 }
 
 static void
+end_pause(void *listener)
+{
+	struct listener *l = listener;
+	const struct tr_host *host = l->streams->dns->host;
+	host->watch_close(l->pause);
+	l->pause = NULL;
+	host->watch_events(l->watch, TR_WATCH_READ);
+}
+
+static void
+pause_listening(struct listener *l)
+{
+	const struct magicdns *d = l->streams->dns;
+	struct tr_node *node = d->host->service_node(d->instance);
+	l->pause = d->host->watch_timer(d->instance, PAUSE_MS, 0, end_pause, l);
+	if (l->pause == NULL)
+		return;
+	d->host->watch_events(l->watch, 0);
+	if (node != NULL)
+		node->count[STREAMS_PAUSED]++;
+}
+
+static void
 on_client(void *listener, int events)
 {
 	struct listener *l = listener;
@@ -245,8 +269,11 @@ on_client(void *listener, int events)
 	socklen_t size = sizeof(from);
 	(void)events;
 	const int fd = accept4(l->fd, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			pause_listening(l);
 		return;
+	}
 	const struct tr_endpoint ends = ends_of(&from);
 	struct connection *c = free_connection(s, &ends);
 	if (c == NULL) {
@@ -306,9 +333,11 @@ streams_fini(struct tr_node *node)
 		struct listener *l = &s->listener[i];
 		if (l->watch != NULL)
 			d->host->watch_close(l->watch);
+		if (l->pause != NULL)
+			d->host->watch_close(l->pause);
 		if (l->fd >= 0)
 			close(l->fd);
-		l->watch = NULL;
+		l->watch = l->pause = NULL;
 		l->fd = -1;
 	}
 	for (unsigned i = 0; i < CONNECTIONS; i++)

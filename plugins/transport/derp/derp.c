@@ -3,6 +3,7 @@
 #include "client.h"
 #include "relay.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <sodium.h>
@@ -23,7 +24,7 @@ struct options {
 	uint32_t clients;
 	struct tr_list allow; /* struct tr_key */
 	struct tr_list mesh_with; /* const char * */
-	uint64_t rate, write_timeout;
+	uint64_t rate, write_timeout, connections_per_address, connection_rate;
 };
 
 /* ---- Sockets ---- */
@@ -89,6 +90,8 @@ relay_reconfigure(void *self, const void *options)
 		memcpy(r->settings.allow, o->allow.items, o->allow.n * sizeof(struct tr_key));
 	r->settings.rate = o->rate;
 	r->settings.write_timeout_ms = o->write_timeout;
+	r->settings.per_address = (uint32_t)o->connections_per_address;
+	r->settings.per_address_second = (uint32_t)o->connection_rate;
 	pthread_mutex_unlock(&r->lock);
 }
 
@@ -102,6 +105,7 @@ relay_destroy(void *self)
 	SSL_CTX_free(r->tls);
 	SSL_CTX_free(r->tls_out);
 	chunk_pool_fini(&r->chunks);
+	sources_fini(&r->sources);
 	wire_fini(&r->wire);
 	pthread_mutex_destroy(&r->lock);
 	sodium_memzero(&r->self, sizeof(r->self));
@@ -133,6 +137,7 @@ relay_create(struct tr_instance *instance, const struct tr_host *host, const voi
 	pthread_mutex_init(&r->lock, NULL);
 	init_lists(r);
 	registry_init(&r->registry);
+	sources_init(&r->sources);
 	memcpy(r->self.secret, o->private_key.b, 32);
 	memcpy(r->self.mesh_key, o->mesh_key.b, 32);
 	r->self.has_mesh_key = !sodium_is_zero(r->self.mesh_key, 32);
@@ -224,15 +229,24 @@ relay_show(void *self, struct tr_show *out)
 	out->flag(out, "mesh", r->self.has_mesh_key);
 }
 
+static bool
+lately(const struct relay *r, uint64_t at)
+{
+	return at != 0 && r->host->now(r->instance) - at < 60000000000u;
+}
+
 /* `left` days of the certificate; what is worst comes first. False: nothing is wrong. */
 static bool
-tell_trouble(const struct relay *r, int64_t left, const char *bad_files, char *note, size_t size)
+tell_trouble(const struct relay *r, int64_t left, const char *bad_files, const struct tr_addr *crowd, char *note, size_t size)
 {
-	const uint64_t refused = atomic_load_explicit(&r->refused_at, memory_order_relaxed);
+	char address[INET6_ADDRSTRLEN] = "";
 	if (left < 0)
 		snprintf(note, size, "its certificate has ended: clients don't accept it");
-	else if (refused != 0 && r->host->now(r->instance) - refused < 60000000000u)
+	else if (lately(r, atomic_load_explicit(&r->refused_at, memory_order_relaxed)))
 		snprintf(note, size, "no descriptors are left: connections are refused");
+	else if (crowd != NULL)
+		snprintf(note, size, "connections from %s are refused: more than one address may make",
+			inet_ntop(crowd->family == 6 ? AF_INET6 : AF_INET, crowd->ip, address, sizeof(address)));
 	else if (bad_files[0] != '\0')
 		snprintf(note, size, "the old certificate is used, as the new one is no use: %s", bad_files);
 	else if (left < CERTIFICATE_SOON)
@@ -252,12 +266,14 @@ status_command(void *self, int argc, char *const *argv, struct tr_show *out)
 	pthread_mutex_lock(&r->lock);
 	const int64_t left = r->not_after - (int64_t)time(NULL);
 	memcpy(bad_files, r->bad_files, sizeof(bad_files));
+	const struct tr_addr crowd = r->crowd;
+	const bool crowded = lately(r, r->crowd_at);
 	pthread_mutex_unlock(&r->lock);
 	snprintf(text, sizeof(text), "%u clients, %u connections, certificate for %d days",
 		atomic_load_explicit(&r->n_clients, memory_order_relaxed), atomic_load_explicit(&r->n_sessions, memory_order_relaxed),
 		left > 0 ? (int)(left / DAY) : 0);
 	out->text(out, "state", text);
-	if (tell_trouble(r, left < 0 ? -1 : left / DAY, bad_files, text, sizeof(text)))
+	if (tell_trouble(r, left < 0 ? -1 : left / DAY, bad_files, crowded ? &crowd : NULL, text, sizeof(text)))
 		out->text(out, "note", text);
 	return 0;
 }
@@ -292,6 +308,10 @@ static const struct tr_option relay_options[] = {
 		AT(rate), .doc = "Bytes a second that one client may send; beyond it its connection is read more slowly. 0: no limit."},
 	{.key = "write_timeout", .type = TR_OPT_UINT, .unit = TR_UNIT_MS, .change = TR_LIVE, .min = 0, .max = 600000, .def = "2s",
 		AT(write_timeout), .doc = "A client that takes nothing for so long is cut off; 0: never."},
+	{.key = "connections_per_address", .type = TR_OPT_UINT, .change = TR_LIVE, .min = 0, .max = 1000000, .def = "0",
+		AT(connections_per_address), .doc = "Connections of one IPv4 address, or one IPv6 /64, at a time; more are reset at once. 0: no limit."},
+	{.key = "connection_rate", .type = TR_OPT_UINT, .change = TR_LIVE, .min = 0, .max = 100000, .def = "0", AT(connection_rate),
+		.doc = "New connections a second of one such address, those of ten seconds at once; more are reset. 0: no limit."},
 	{0},
 };
 
@@ -322,6 +342,9 @@ static const struct tr_counter relay_counters[] = {
 	[THROTTLED] = {"throttled", "Times that a client had used up its rate."},
 	[CERTIFICATES] = {"certificates", "Certificates loaded anew while running."},
 	[CERTIFICATES_BAD] = {"certificates_bad", "Certificate files that were no use: the old ones stay."},
+	[ADDRESS_FULL] = {"address_full", "Connections reset because their address had `connections_per_address`."},
+	[ADDRESS_FAST] = {"address_fast", "Connections reset because their address makes more than `connection_rate`."},
+	[HEALTH] = {"health", "Health frames sent: two connections use one key, or no longer do."},
 	{0},
 };
 

@@ -5,6 +5,8 @@
 
 #define SECOND 1000000000ull
 #define NOT_HERE_BURST 3
+#define TWINS_AFTER (5 * SECOND) /* what a client that has come again left behind has arrived by then */
+#define TWINS "another connection uses this node's key: packets go to the one that spoke last"
 
 static struct session *
 session_of(struct member *m)
@@ -163,11 +165,47 @@ relay_tell_gone(void *arg, struct member *target, const uint8_t key[32])
 		send_gone(to, key, FRAME_GONE_DISCONNECTED);
 }
 
+/* ---- Health: two machines with one key ---- */
+
+static void
+tell_health(struct session *to, bool twin)
+{
+	const uint32_t len = twin ? sizeof(TWINS) - 1 : 0; /* no text: it is well again */
+	if (to->twin == twin || to->mesh)
+		return;
+	uint8_t *p = session_frame(to, &to->control, FRAME_HEALTH, len);
+	if (p == NULL)
+		return;
+	memcpy(p, TWINS, len);
+	to->twin = twin;
+	relay_count(to->relay, HEALTH, 1);
+}
+
+/* Both are alive if one speaks after the other, long after they have come. */
+void
+session_spoke(struct session *s)
+{
+	struct relay *r = s->relay;
+	struct members *all = &s->member.party->members;
+	const struct session *other = session_of(TAILQ_FIRST(all));
+	struct member *m;
+	if (other == s)
+		return;
+	registry_spoke(&r->registry, &s->member);
+	if (r->turn_at - s->entered < TWINS_AFTER || r->turn_at - other->entered < TWINS_AFTER)
+		return;
+	TAILQ_FOREACH(m, all, link)
+		tell_health(session_of(m), true);
+}
+
 void
 session_left(struct session *s)
 {
 	struct relay *r = s->relay;
 	struct party *p = registry_leave(&r->registry, &s->member);
+	struct member *last = TAILQ_FIRST(&p->members);
+	if (last != NULL && TAILQ_NEXT(last, link) == NULL)
+		tell_health(session_of(last), false);
 	struct session *w;
 	if (TAILQ_EMPTY(&p->members))
 		TAILQ_FOREACH(w, &r->watchers, watchers)

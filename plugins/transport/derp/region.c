@@ -363,7 +363,7 @@ on_frame(struct dial *d, const struct frame *f)
 	case FRAME_HEALTH:
 		snprintf(r->report.health, sizeof(r->report.health), "%.*s", (int)(f->len < 120 ? f->len : 120), (const char *)f->body);
 		for (char *t = r->report.health; *t != '\0'; t++)
-			if ((unsigned char)*t < ' ' || *t == 0x7f)
+			if ((unsigned char)*t < ' ' || (unsigned char)*t > '~') /* a stranger's: it goes to a terminal, and into JSON */
 				*t = '?';
 		region_report(r);
 		break;

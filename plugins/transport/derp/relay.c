@@ -23,6 +23,7 @@
 #define THROTTLE_MS 10
 #define RESTART_MS_EACH 1 /* a thousand clients a second can be taken */
 #define RESTART_TRY_MS 60000
+#define PAUSE_MS 100 /* without descriptors, not even a spare one */
 
 void
 relay_count(struct relay *r, enum relay_count what, uint64_t n)
@@ -113,19 +114,65 @@ from_kernel(const struct sockaddr_storage *a)
 	return out;
 }
 
-/* No descriptors: the waiting connection is taken with the spare one and closed, or the listener would be ready for ever. */
+static void
+listen_to_all(struct relay *r, int events)
+{
+	for (unsigned i = 0; i < r->n_listeners; i++)
+		if (r->listener[i].watch != NULL)
+			r->host->watch_events(r->listener[i].watch, events);
+}
+
+static void
+end_pause(void *arg)
+{
+	struct relay *r = arg;
+	r->host->watch_close(r->pause);
+	r->pause = NULL;
+	listen_to_all(r, TR_WATCH_READ);
+}
+
+/* A listener that can't be emptied is ready for ever: it is not looked at for a while. */
+static void
+pause_listening(struct relay *r)
+{
+	if (r->pause == NULL && (r->pause = r->host->watch_timer(r->instance, PAUSE_MS, 0, end_pause, r)) != NULL)
+		listen_to_all(r, 0);
+}
+
+/* No descriptors: the waiting connection is taken with the spare one and closed. */
 static void
 refuse(struct relay *r, int listener)
 {
-	close(r->spare_fd);
+	if (r->spare_fd >= 0)
+		close(r->spare_fd);
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd >= 0)
 		close(fd);
+	else if (errno != EAGAIN)
+		pause_listening(r); /* another thread has got the spare one */
 	r->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	relay_count(r, NO_DESCRIPTORS, 1);
 	if (r->turn_at - atomic_load_explicit(&r->refused_at, memory_order_relaxed) > 60 * SECOND)
 		r->host->log(r->instance, TR_LOG_WARNING, "no descriptors are left: connections are refused");
 	atomic_store_explicit(&r->refused_at, r->turn_at, memory_order_relaxed);
+}
+
+/* Before TLS, by a reset, so that it leaves nothing here: a flood costs no more than the kernel's part of it. */
+static bool
+crowded(struct relay *r, int fd, const struct tr_addr *from, struct source **source)
+{
+	static const struct linger reset = {.l_onoff = 1};
+	const enum source_verdict v = sources_enter(&r->sources, from, r->now.per_address, r->now.per_address_second, r->turn_at, source);
+	if (v == SOURCE_GOOD)
+		return false;
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(fd);
+	relay_count(r, v == SOURCE_MANY ? ADDRESS_FULL : ADDRESS_FAST, 1);
+	pthread_mutex_lock(&r->lock);
+	r->crowd = *from;
+	r->crowd_at = r->turn_at;
+	pthread_mutex_unlock(&r->lock);
+	return true;
 }
 
 /* Connections inherit it all from their listener. */
@@ -151,14 +198,19 @@ on_listener(void *arg, int events)
 		struct sockaddr_storage a;
 		socklen_t len = sizeof(a);
 		int fd = accept4(l->fd, (struct sockaddr *)&a, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0 && errno == ECONNABORTED)
+			continue;
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE))
 			refuse(r, l->fd);
-		if (fd < 0 && errno != ECONNABORTED)
-			return;
+		else if (fd < 0 && (errno == ENOMEM || errno == ENOBUFS))
+			pause_listening(r);
 		if (fd < 0)
-			continue;
+			return;
 		const struct tr_sockaddr from = from_kernel(&a);
-		if (session_new(r, fd, l->plain ? NULL : r->tls, &from) != NULL)
+		struct source *source;
+		if (crowded(r, fd, &from.addr, &source))
+			continue;
+		if (session_new(r, fd, l->plain ? NULL : r->tls, &from, source) != NULL)
 			relay_count(r, CONNECTIONS, 1);
 	}
 }
@@ -261,6 +313,7 @@ each_second(void *arg)
 	renew_tls(r);
 	give_up_young(r);
 	give_up_stuck(r);
+	sources_second(&r->sources, r->turn_at);
 	for (s = TAILQ_FIRST(&r->pulse[r->turn_at / SECOND % PULSE_SLOTS]); s != NULL; s = next) {
 		next = TAILQ_NEXT(s, life);
 		if (r->turn_at / SECOND != s->pulse_at)
@@ -362,6 +415,7 @@ relay_close(struct relay *r)
 		r->listener[i].fd = -1;
 	}
 	close_watch(r, &r->second);
+	close_watch(r, &r->pause);
 	close_watch(r, &r->throttle);
 	mesh_close(r);
 	tell_restart(r);

@@ -5,6 +5,7 @@
 #include "mesh.h"
 #include "registry.h"
 #include "session.h"
+#include "sources.h"
 #include "stream.h"
 #include "tls.h"
 
@@ -43,6 +44,9 @@ enum relay_count {
 	THROTTLED,
 	CERTIFICATES,
 	CERTIFICATES_BAD,
+	ADDRESS_FULL,
+	ADDRESS_FAST,
+	HEALTH,
 	COUNTS,
 };
 
@@ -50,7 +54,7 @@ enum clients { CLIENTS_ALLOW, CLIENTS_ANY };
 
 /* Options as the service loop reads them: a copy, taken under the lock. */
 struct settings {
-	uint32_t n_allow, clients;
+	uint32_t n_allow, clients, per_address, per_address_second;
 	uint64_t rate, write_timeout_ms;
 	struct tr_key allow[ALLOW_MAX];
 };
@@ -70,11 +74,13 @@ struct relay {
 	struct neighbour neighbour[MESH_MAX];
 	unsigned n_neighbours;
 	atomic_bool stopping;
-	pthread_mutex_t lock; /* of the next four: control and the service loop */
+	pthread_mutex_t lock; /* of the next six: control and the service loop */
 	struct settings settings;
 	char pin[65];
 	int64_t not_after;
 	char bad_files[256]; /* why newer certificate files were no use; "": they were */
+	struct tr_addr crowd;   /* of which connections were refused last, for their number or their rate */
+	uint64_t crowd_at;      /* ns; 0: never */
 	_Atomic uint32_t n_sessions, n_clients; /* the service loop writes, show() reads */
 	_Atomic uint64_t refused_at; /* ns: when a connection was last refused for want of descriptors; 0: never */
 
@@ -85,10 +91,11 @@ struct relay {
 	struct listener listener[LISTEN_MAX];
 	unsigned n_listeners;
 	int spare_fd; /* given up for a moment to refuse a connection when there are no descriptors */
-	struct tr_watch *second;
+	struct tr_watch *second, *pause; /* pause: no connection is taken until it ends */
 	struct wire wire;
 	struct chunk_pool chunks;
 	struct registry registry;
+	struct sources sources;
 	struct sessions young;           /* no client yet, oldest first */
 	struct sessions pulse[PULSE_SLOTS]; /* clients, by the second of their keepalive */
 	struct sessions dirty;           /* have frames to send */

@@ -231,6 +231,7 @@ enter(struct session *s, const struct info_client *info, const uint8_t shared[32
 	if (!registry_join(&r->registry, &s->member, info->key))
 		return false;
 	s->state = SESSION_OPEN;
+	s->entered = r->turn_at;
 	s->prober = info->prober;
 	TAILQ_REMOVE(&r->young, s, life);
 	s->slot = (uint8_t)((r->turn_at / 1000000000u + 60 + randombytes_uniform(4)) % PULSE_SLOTS);
@@ -302,7 +303,7 @@ consume(struct session *s, const uint8_t *data, size_t len)
 		if (status == FRAME_SKIP)
 			s->skip = f.len;
 		if (s->state == SESSION_OPEN)
-			registry_spoke(&s->relay->registry, &s->member);
+			session_spoke(s);
 		if (status == FRAME_SKIP)
 			relay_count(s->relay, UNKNOWN_FRAMES, 1);
 		else if (s->state == SESSION_HELLO ? !take_hello(s, &f) : !session_act(s, &f))
@@ -425,17 +426,19 @@ on_event(void *arg, int events)
 /* ---- Life ---- */
 
 struct session *
-session_new(struct relay *r, int fd, SSL_CTX *tls, const struct tr_sockaddr *from)
+session_new(struct relay *r, int fd, SSL_CTX *tls, const struct tr_sockaddr *from, struct source *source)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	if (s == NULL || !stream_open(&s->stream, &r->wire, r->host, r->instance, fd, tls, true, on_event, s)) {
 		if (s == NULL)
 			close(fd);
 		free(s);
+		sources_leave(&r->sources, source, r->turn_at);
 		return NULL;
 	}
 	s->relay = r;
 	s->from = *from;
+	s->source = source;
 	s->since = r->turn_at;
 	s->tokens = FRAME_PACKET_MAX;
 	s->tokens_at = r->turn_at;
@@ -478,6 +481,7 @@ session_free(struct session *s)
 		atomic_fetch_sub_explicit(&r->n_clients, 1, memory_order_relaxed);
 		relay_count(r, CLIENTS_GONE, 1);
 	}
+	sources_leave(&r->sources, s->source, r->turn_at);
 	websocket_free(s->websocket);
 	queue_clear(&s->control, &r->chunks);
 	queue_clear(&s->disco, &r->chunks);

@@ -43,6 +43,9 @@ struct session {
 	int64_t tokens;       /* bytes that may be read; negative: throttled */
 	uint64_t tokens_at;
 	struct tr_sockaddr from;
+	struct source *source; /* NULL: not counted */
+	uint64_t entered;      /* ns: it became a client */
+	bool twin;             /* it has been told that another connection has its key */
 };
 TAILQ_HEAD(sessions, session);
 
@@ -52,7 +55,8 @@ TAILQ_HEAD(sessions, session);
 #define POOL_MAX (512ull << 20) /* of all clients together */
 #define FLUSH_AT (48u << 10)     /* so many are sent before the turn ends */
 
-struct session *session_new(struct relay *r, int fd, SSL_CTX *tls, const struct tr_sockaddr *from);
+/* Takes the descriptor, and its place among the connections of its address, whatever it returns. */
+struct session *session_new(struct relay *r, int fd, SSL_CTX *tls, const struct tr_sockaddr *from, struct source *source);
 void session_kill(struct session *s);  /* no more is read or sent; freed at the end of the turn */
 void session_free(struct session *s);
 void session_flush(struct session *s);
@@ -69,3 +73,4 @@ void session_announce(struct session *s, struct session *watcher); /* PeerPresen
 /* frames.c: what a client's frames do. False: the connection ends. */
 bool session_act(struct session *s, const struct frame *f);
 void session_left(struct session *s); /* its key may have gone */
+void session_spoke(struct session *s); /* any frame: its key is where this is */

@@ -310,6 +310,27 @@ var sets = map[string][]struct {
 		}
 		must(wait(a, time.Second, func(m derp.PeerGoneMessage) bool { return true }) == nil, "the gateway is not there")
 	}}},
+	"health": {
+		{"of a connection that is left for another nobody is told", func() {
+			old, a := join(2, *addr), join(2, *addr)
+			check(old.SendPing([8]byte{1}))
+			must(wait[derp.PongMessage](old, 3*time.Second, nil) != nil, "no pong")
+			must(wait[derp.HealthMessage](a, time.Second, nil) == nil, "a health frame")
+		}},
+		{"two clients with one key are told so, and that it has passed", func() {
+			a, b := join(2, *addr), join(2, *addr)
+			ill := func(m derp.HealthMessage) bool { return strings.Contains(m.Problem, "another connection") }
+			time.Sleep(6 * time.Second)
+			for _, c := range []*client{a, b, a} {
+				check(c.SendPing([8]byte{2}))
+				time.Sleep(100 * time.Millisecond)
+			}
+			must(wait(a, 3*time.Second, ill) != nil && wait(b, 3*time.Second, ill) != nil, "not told")
+			must(wait[derp.HealthMessage](b, 300*time.Millisecond, nil) == nil, "told twice")
+			a.Close()
+			must(wait(b, 3*time.Second, func(m derp.HealthMessage) bool { return m.Problem == "" }) != nil, "not told that it has passed")
+		}},
+	},
 	"alive": {{"a packet arrives", func() { delivers(join(1, *addr), join(2, *addr), random(100)) }}},
 	"websocket": {
 		{"over WebSocket, packets of 0 to 32000 bytes", func() {
