@@ -67,9 +67,19 @@ pktgen_reconfigure(void *self, const void *options)
 	struct pktgen *g = self;
 	const struct options *o = options;
 
-	atomic_store_explicit(&g->rate, o->rate, memory_order_relaxed);
-	atomic_store_explicit(&g->size, o->size, memory_order_relaxed);
+	const struct {
+		_Atomic uint64_t *to;
+		uint64_t value;
+	} numbers[] = {{&g->rate, o->rate}, {&g->forge, o->forge}, {&g->replay, o->replay}, {&g->swap, o->swap}, {&g->roam, o->roam},
+		{&g->flood, o->flood}};
+	char why[1];
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+		atomic_store_explicit(numbers[i].to, numbers[i].value, memory_order_relaxed);
+	sizes_set(&g->sizes, o->size, PROBE_MIN(o->inside.family), (uint32_t)o->mtu, why, sizeof(why)); /* check() has agreed */
 	atomic_store_explicit(&g->mode, o->direction, memory_order_relaxed);
+	atomic_store_explicit(&g->flood_mac1, o->flood_mac1, memory_order_relaxed);
+	g->live = *o;
 }
 
 static bool
@@ -81,16 +91,14 @@ pktgen_check(const void *options, char *text, size_t size)
 		snprintf(text, size, "inside and sink are of different families");
 		return false;
 	}
-	if (o->size < PROBE_MIN(o->inside.family)) {
-		snprintf(text, size, "size is below %u: no room for the headers and what is measured",
-			PROBE_MIN(o->inside.family));
-		return false;
+	const struct tr_addr *from = o->from.items;
+	for (uint32_t i = 0; i < o->from.n; i++) {
+		if (from[i].family != o->target.addr.family) {
+			snprintf(text, size, "from and target are of different families");
+			return false;
+		}
 	}
-	if (o->size > o->mtu) {
-		snprintf(text, size, "size is above mtu");
-		return false;
-	}
-	return true;
+	return sizes_set(NULL, o->size, PROBE_MIN(o->inside.family), (uint32_t)o->mtu, text, size);
 }
 
 static void *
@@ -113,10 +121,19 @@ pktgen_create(struct tr_instance *instance, const struct tr_host *host, const vo
 	g->gateway.remote_port = o->target.port;
 	memcpy(g->gateway.remote, o->target.addr.ip, sizeof(g->gateway.remote));
 	g->jitter = o->seed;
+	pattern_init(&g->pattern);
+	host->crypto->blake2s(g->mac1_key, 32, NULL, 0, (const void *[]){"mac1----", o->public_key.b}, (const size_t[]){8, 32}, 2);
 	pktgen_reconfigure(g, options);
 	if (o->autostart)
-		g->wanted_run = g->runs = 1;
+		g->run.wanted = g->run.runs = 1;
 	return g;
+}
+
+static void
+pktgen_fini(struct tr_node *node)
+{
+	if (node->worker == 0)
+		faults_drop(node, node->self);
 }
 
 static void
@@ -126,13 +143,69 @@ pktgen_destroy(void *self)
 
 	g->host->crypto->wipe(g->session, g->o.sessions * sizeof(*g->session));
 	g->host->crypto->wipe(&g->o, sizeof(g->o));
+	g->host->crypto->wipe(&g->live, sizeof(g->live));
+	free(g->size_text);
 	free(g->session);
 	free(g);
 }
 
-/* ---- Operator ---- */
+/* ---- Options ---- */
+
+#define OPTION(field) .offset = offsetof(struct options, field)
 
 static const char *const mode_names[] = {"up", "down", "both", "through", NULL};
+static const char *const mac1_names[] = {"bad", "good", NULL};
+
+static const struct tr_option pktgen_options[] = {
+	{.key = "target", .type = TR_OPT_SOCKADDR, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED, .def = ":51820",
+		OPTION(target), .doc = "Where the gateway listens."},
+	{.key = "public_key", .type = TR_OPT_KEY, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED, OPTION(public_key),
+		.doc = "The gateway's public key."},
+	{.key = "preshared_key", .type = TR_OPT_SECRET, .change = TR_RECREATE, OPTION(preshared_key),
+		.doc = "Preshared key of every session."},
+	{.key = "port", .type = TR_OPT_UINT, .change = TR_RECREATE, .min = 1, .max = 65535, .def = "20000", OPTION(port),
+		.doc = "UDP port of the first session; each has the next one, and after 65535 they begin here again."},
+	{.key = "sessions", .type = TR_OPT_UINT, .change = TR_RECREATE, .min = 1, .max = 200000, .def = "1",
+		OPTION(sessions), .doc = "How many identities, each with its own key and session."},
+	{.key = "seed", .type = TR_OPT_UINT, .change = TR_RECREATE, .def = "1", OPTION(seed),
+		.doc = "All private keys are derived from it. They are for tests only: whoever knows the seed knows them."},
+	{.key = "inside", .type = TR_OPT_ADDR, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED, OPTION(inside),
+		.doc = "Address of the first session inside the tunnel; each has the next one."},
+	{.key = "sink", .type = TR_OPT_ADDR, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED, OPTION(sink),
+		.doc = "Address behind the gateway that up packets go to and down packets come from."},
+	{.key = "initiate", .type = TR_OPT_BOOL, .change = TR_RECREATE, .def = "true", OPTION(initiate),
+		.doc = "Whether sessions are opened by us; else we wait for the gateway's initiations."},
+	{.key = "open_rate", .type = TR_OPT_UINT, .unit = TR_UNIT_PER_SEC, .change = TR_RECREATE, .min = 1, .max = 1000000,
+		.def = "1k", OPTION(open_rate), .doc = "Initiations sent per second."},
+	{.key = "mtu", .type = TR_OPT_UINT, .change = TR_RECREATE, .min = 576, .max = PROBE_MAX, .def = "1420", OPTION(mtu),
+		.doc = "Largest packet inside the tunnel: padding ends there."},
+	{.key = "direction", .type = TR_OPT_ENUM, .change = TR_LIVE, .names = mode_names, .def = "up", OPTION(direction),
+		.doc = "up: sealed here, expected at the plain gate. down: the reverse. both: in turn. through: from each session "
+		       "to the next."},
+	{.key = "rate", .type = TR_OPT_UINT, .unit = TR_UNIT_PER_SEC, .change = TR_LIVE, .min = 1, .max = 100000000,
+		.def = "1k", OPTION(rate), .doc = "Packets sent per second, over all sessions."},
+	{.key = "size", .type = TR_OPT_STRING, .change = TR_LIVE, .def = "512", OPTION(size),
+		.doc = "Length of the packets inside the tunnel, IP header included; or a mix of them: 28x64,16x570,4x1420."},
+	{.key = "forge", .type = TR_OPT_UINT, .change = TR_LIVE, .max = 1000000000, .def = "0", OPTION(forge),
+		.doc = "Before every Nth data packet goes a copy of it with a wrong tag; 0: never."},
+	{.key = "replay", .type = TR_OPT_UINT, .change = TR_LIVE, .max = 1000000000, .def = "0", OPTION(replay),
+		.doc = "Every Nth data packet is sent twice; 0: none."},
+	{.key = "swap", .type = TR_OPT_UINT, .change = TR_LIVE, .max = 1000000000, .def = "0", OPTION(swap),
+		.doc = "Every Nth data packet is held back until the next one of its session has gone; 0: none."},
+	{.key = "roam", .type = TR_OPT_UINT, .unit = TR_UNIT_PER_SEC, .change = TR_LIVE, .max = 1000000, .def = "0", OPTION(roam),
+		.doc = "This often per second a session, each in turn, goes on from the next port and the next of the addresses in from."},
+	{.key = "from", .type = TR_OPT_ADDR, .flags = TR_OPT_LIST, .change = TR_RECREATE, OPTION(from),
+		.doc = "Own addresses that sessions send from, each beginning with the first; without them, the interface's."},
+	{.key = "flood", .type = TR_OPT_UINT, .unit = TR_UNIT_PER_SEC, .change = TR_LIVE, .max = 10000000, .def = "0", OPTION(flood),
+		.doc = "Initiations of nobody, per second, from random ports, while a measurement runs."},
+	{.key = "flood_mac1", .type = TR_OPT_ENUM, .change = TR_LIVE, .names = mac1_names, .def = "bad", OPTION(flood_mac1),
+		.doc = "Whether they know the gateway's public key, as their mac1 shows."},
+	{.key = "autostart", .type = TR_OPT_BOOL, .change = TR_RECREATE, .def = "false", OPTION(autostart),
+		.doc = "Begin to send at once, without the start command."},
+	{0},
+};
+
+/* ---- Operator ---- */
 
 static void
 show_meter(const struct meter *m, const char *name, struct tr_show *out)
@@ -166,9 +239,7 @@ show_run(struct pktgen *g, struct tr_show *out)
 {
 	static const char *const names[DIRECTIONS] = {"up", "down", "through"};
 
-	out->flag(out, "running", meter_get(&g->running) != 0);
-	out->uint(out, "duration_ns", meter_get(&g->run_ns));
-	out->uint(out, "sender_late_max_ns", meter_get(&g->late_max));
+	run_show(&g->run, out);
 	out->uint(out, "counters_seen_twice", meter_get(&g->counter_twice));
 	out->uint(out, "counters_too_old", meter_get(&g->counter_old));
 	for (int d = 0; d < DIRECTIONS; d++)
@@ -182,9 +253,10 @@ pktgen_show(void *self, struct tr_show *out)
 
 	out->uint(out, "sessions", g->o.sessions);
 	out->uint(out, "sessions_up", meter_get(&g->up));
+	out->uint(out, "all_up_after_ns", meter_get(&g->all_up_ns));
 	out->text(out, "direction", mode_names[atomic_load_explicit(&g->mode, memory_order_relaxed)]);
 	out->uint(out, "rate", meter_get(&g->rate));
-	out->uint(out, "size", meter_get(&g->size));
+	out->uint(out, "size", sizes_mean(&g->sizes));
 	show_run(g, out);
 }
 
@@ -192,19 +264,8 @@ static int
 command_start(void *self, int argc, char *const *argv, struct tr_show *out)
 {
 	struct pktgen *g = self;
-	char *end = NULL;
-	double seconds = argc > 0 ? strtod(argv[0], &end) : 0;
 
-	if (argc > 1 || (end && (*end || end == argv[0])) || !(seconds >= 0 && seconds < 1e6)) {
-		out->error(out, "start [SECONDS]");
-		return -EINVAL;
-	}
-	atomic_store_explicit(&g->stop_after, (uint64_t)(seconds * SECOND), memory_order_relaxed);
-	if (++g->runs == 0)
-		g->runs = 1;
-	atomic_store_explicit(&g->wanted_run, g->runs, memory_order_release);
-	out->uint(out, "run", g->runs);
-	return 0;
+	return run_start(&g->run, argc, argv, out);
 }
 
 static int
@@ -212,7 +273,7 @@ command_stop(void *self, int argc, char *const *argv, struct tr_show *out)
 {
 	struct pktgen *g = self;
 
-	atomic_store_explicit(&g->wanted_run, 0, memory_order_release);
+	run_stop(&g->run);
 	show_run(g, out);
 	return 0;
 }
@@ -245,52 +306,55 @@ command_peers(void *self, int argc, char *const *argv, struct tr_show *out)
 	return 0;
 }
 
+static int
+command_reconnect(void *self, int argc, char *const *argv, struct tr_show *out)
+{
+	struct pktgen *g = self;
+
+	atomic_fetch_add_explicit(&g->wanted_epoch, 1, memory_order_relaxed);
+	out->uint(out, "sessions", g->o.sessions);
+	return 0;
+}
+
+static int
+command_set(void *self, int argc, char *const *argv, struct tr_show *out)
+{
+	struct pktgen *g = self;
+	struct options o = g->live;
+	char why[128];
+
+	if (argc != 2) {
+		out->error(out, "set OPTION VALUE");
+		return -EINVAL;
+	}
+	if (!set_live(pktgen_options, &o, argv[0], argv[1], why, sizeof(why)) || !pktgen_check(&o, why, sizeof(why))) {
+		out->error(out, "%s", why);
+		return -EINVAL;
+	}
+	if (o.size == argv[1]) { /* which is gone when this returns */
+		char *text = strdup(o.size);
+		if (!text)
+			return -ENOMEM;
+		free(g->size_text);
+		o.size = g->size_text = text;
+	}
+	pktgen_reconfigure(g, &o);
+	g->host->crypto->wipe(&o, sizeof(o));
+	out->text(out, argv[0], argv[1]);
+	return 0;
+}
+
 static const struct tr_command commands[] = {
 	{"start", "[SECONDS]", "Begins a measurement from zero; without SECONDS it runs until stop.", command_start},
 	{"stop", "", "Stops the sender and reports; packets under way count as lost until the next report.", command_stop},
 	{"report", "", "What the current or last measurement counted.", command_report},
+	{"reconnect", "", "All sessions are forgotten and opened anew, as after a restart.", command_reconnect},
+	{"set", "OPTION VALUE", "Changes a live option until the next reload or restart.", command_set},
 	{"peers", "", "Public keys and addresses of the first 1,000 sessions, for the gateway's netmap.", command_peers},
 	{0},
 };
 
 /* ---- The tables ---- */
-
-#define OPTION(field) .offset = offsetof(struct options, field)
-
-static const struct tr_option options[] = {
-	{.key = "target", .type = TR_OPT_SOCKADDR, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED, .def = ":51820",
-		OPTION(target), .doc = "Where the gateway listens."},
-	{.key = "public_key", .type = TR_OPT_KEY, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED, OPTION(public_key),
-		.doc = "The gateway's public key."},
-	{.key = "preshared_key", .type = TR_OPT_SECRET, .change = TR_RECREATE, OPTION(preshared_key),
-		.doc = "Preshared key of every session."},
-	{.key = "port", .type = TR_OPT_UINT, .change = TR_RECREATE, .min = 1, .max = 65535, .def = "20000", OPTION(port),
-		.doc = "UDP port of the first session; each has the next one, and after 65535 they begin here again."},
-	{.key = "sessions", .type = TR_OPT_UINT, .change = TR_RECREATE, .min = 1, .max = 200000, .def = "1",
-		OPTION(sessions), .doc = "How many identities, each with its own key and session."},
-	{.key = "seed", .type = TR_OPT_UINT, .change = TR_RECREATE, .def = "1", OPTION(seed),
-		.doc = "All private keys are derived from it. They are for tests only: whoever knows the seed knows them."},
-	{.key = "inside", .type = TR_OPT_ADDR, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED, OPTION(inside),
-		.doc = "Address of the first session inside the tunnel; each has the next one."},
-	{.key = "sink", .type = TR_OPT_ADDR, .change = TR_RECREATE, .flags = TR_OPT_REQUIRED, OPTION(sink),
-		.doc = "Address behind the gateway that up packets go to and down packets come from."},
-	{.key = "initiate", .type = TR_OPT_BOOL, .change = TR_RECREATE, .def = "true", OPTION(initiate),
-		.doc = "Whether sessions are opened by us; else we wait for the gateway's initiations."},
-	{.key = "open_rate", .type = TR_OPT_UINT, .unit = TR_UNIT_PER_SEC, .change = TR_RECREATE, .min = 1, .max = 1000000,
-		.def = "1k", OPTION(open_rate), .doc = "Initiations sent per second."},
-	{.key = "mtu", .type = TR_OPT_UINT, .change = TR_RECREATE, .min = 576, .max = 1920, .def = "1420", OPTION(mtu),
-		.doc = "Largest packet inside the tunnel: padding ends there."},
-	{.key = "direction", .type = TR_OPT_ENUM, .change = TR_LIVE, .names = mode_names, .def = "up", OPTION(direction),
-		.doc = "up: sealed here, expected at the plain gate. down: the reverse. both: in turn. through: from each session "
-		       "to the next."},
-	{.key = "rate", .type = TR_OPT_UINT, .unit = TR_UNIT_PER_SEC, .change = TR_LIVE, .min = 1, .max = 100000000,
-		.def = "1k", OPTION(rate), .doc = "Packets sent per second, over all sessions."},
-	{.key = "size", .type = TR_OPT_UINT, .unit = TR_UNIT_BYTES, .change = TR_LIVE, .min = 64, .max = 1920, .def = "512",
-		OPTION(size), .doc = "Length of the packets inside the tunnel, IP header included."},
-	{.key = "autostart", .type = TR_OPT_BOOL, .change = TR_RECREATE, .def = "false", OPTION(autostart),
-		.doc = "Begin to send at once, without the start command."},
-	{0},
-};
 
 static const struct tr_in_gate in_gates[] = {
 	[IN_CIPHER] = {.name = "cipher", .type = TR_TYPE_UDP, .process = cipher_process,
@@ -338,13 +402,20 @@ static const struct tr_counter counters[] = {
 	[FOREIGN] = {"foreign", "Packets sealed for another session than the one they were sent to."},
 	[NO_PACKET] = {"no_packet", "Not sent: the packet pool was empty."},
 	[NO_SESSION] = {"no_session", "Not sent: no session was up."},
+	[FORGERIES] = {"forgeries", "Copies with a wrong tag sent."},
+	[REPLAYS] = {"replays", "Packets sent a second time."},
+	[SWAPS] = {"swaps", "Packets that the next one of their session overtook here."},
+	[ROAMS] = {"roams", "Changes of a session's port."},
+	[FLOODED] = {"flooded", "Initiations of nobody sent."},
+	[FLOOD_COOKIES] = {"flood_cookies", "Cookie replies to them."},
+	[CORRUPT] = {"corrupt", "Packets of ours whose contents were changed on the way; they count as lost, too."},
 	{0},
 };
 
 static const struct tr_class pktgen_class = {
 	.name = "pktgen",
 	.summary = "Test peer: many WireGuard identities, an open-loop sender, a receiver that keeps books",
-	.options = options,
+	.options = pktgen_options,
 	.options_size = sizeof(struct options),
 	.in = in_gates,
 	.out = out_gates,
@@ -353,6 +424,7 @@ static const struct tr_class pktgen_class = {
 	.commands = commands,
 	.create = pktgen_create,
 	.reconfigure = pktgen_reconfigure,
+	.worker_fini = pktgen_fini,
 	.destroy = pktgen_destroy,
 	.check = pktgen_check,
 	.poll = pktgen_poll,

@@ -9,15 +9,19 @@
 #include "handshake.h"
 #include "meter.h"
 #include "probe.h"
+#include "run.h"
+#include "sizes.h"
 
 #include <tailrace/host.h>
 
 enum in_gate { IN_CIPHER, IN_PLAIN, IN_OWN_CIPHER, IN_OWN_PLAIN };
 enum out_gate { OUT_CIPHER, OUT_PLAIN, OUT_OWN_CIPHER, OUT_OWN_PLAIN };
 enum drop { DROP_RECEIVED, DROP_MALFORMED, DROP_UNKNOWN, DROP_FORGED, DROP_REPLAY, DROP_BUSY, DROP_NO_ROOM };
-enum counter { INITIATIONS, RESPONSES, COOKIES, SESSIONS, KEEPALIVES, OTHER, STALE, FOREIGN, NO_PACKET, NO_SESSION };
+enum counter {
+	INITIATIONS, RESPONSES, COOKIES, SESSIONS, KEEPALIVES, OTHER, STALE, FOREIGN, NO_PACKET, NO_SESSION,
+	FORGERIES, REPLAYS, SWAPS, ROAMS, FLOODED, FLOOD_COOKIES, CORRUPT
+};
 
-#define SECOND 1000000000ull
 #define REKEY_AFTER (120 * SECOND)
 #define REJECT_AFTER (180 * SECOND)
 #define REKEY_TIMEOUT (5 * SECOND)
@@ -28,14 +32,19 @@ enum counter { INITIATIONS, RESPONSES, COOKIES, SESSIONS, KEEPALIVES, OTHER, STA
 #define DATA_MIN 32
 
 enum mode { MODE_UP, MODE_DOWN, MODE_BOTH, MODE_THROUGH };
+enum flood_mac1 { FLOOD_BAD, FLOOD_GOOD };
 
 struct options {
 	struct tr_sockaddr target;
 	struct tr_key public_key;
 	struct tr_secret preshared_key;
-	uint64_t port, sessions, seed, open_rate, rate, size, mtu;
+	uint64_t port, sessions, seed, open_rate, rate, mtu;
+	uint64_t forge, replay, swap, roam, flood;
+	const char *size;
 	struct tr_addr inside, sink;
+	struct tr_list from; /* of struct tr_addr */
 	uint32_t direction; /* enum mode */
+	uint32_t flood_mac1; /* enum flood_mac1 */
 	bool initiate, autostart;
 };
 
@@ -60,6 +69,9 @@ struct session {
 	bool derived, busy; /* its keys are there; a job of it is under way */
 	bool up, down_next; /* direction both: which way the next packet goes */
 	uint8_t generation;
+	uint32_t shift; /* how often it has roamed */
+	uint32_t epoch; /* of the instance, when it last began anew */
+	struct rte_mbuf *held; /* a sealed packet that the next one is to overtake */
 	struct keypair slot[SLOTS];
 	struct handshake pending; /* our initiation, while pending_index is not 0 */
 	uint32_t pending_index;
@@ -78,21 +90,25 @@ struct pktgen {
 	struct options o; /* what isn't live */
 	struct tr_endpoint gateway;
 	struct session *session;
+	struct pattern pattern;
+	struct run run;
+	/* Control's own. */
+	struct options live; /* as last reconfigured */
+	char *size_text;
 	/* Control -> worker. */
-	_Atomic uint32_t wanted_run; /* 0: stop */
-	_Atomic uint64_t rate, size, stop_after;
-	_Atomic uint32_t mode;
-	uint32_t runs; /* control's own */
+	_Atomic uint64_t rate, forge, replay, swap, roam, flood;
+	_Atomic uint32_t mode, flood_mac1, wanted_epoch;
+	struct sizes sizes;
 	/* Worker 0's own. */
-	uint32_t run, scan, next;
-	uint64_t scanned_at, next_open;
-	uint64_t begin;                     /* of the run */
-	uint64_t due_from, fired, interval; /* packets since then; interval in 2^-16 ns */
-	uint64_t next_tick;                 /* nothing is sent before */
+	uint32_t scan, next, roamer, epoch, held;
+	uint64_t scanned_at, next_open, epoch_at;
+	uint64_t forge_count, replay_count, swap_count; /* packets since the last */
+	struct pace roam_pace, flood_pace;
+	uint8_t mac1_key[32];
 	uint64_t jitter;
 	uint64_t looked_at, watched; /* the last loop, and the time of all loops: a loop counts no more than LOOP_MAX */
 	/* Worker -> control. */
-	_Atomic uint64_t up, running, late_max, counter_twice, counter_old, run_ns;
+	_Atomic uint64_t up, all_up_ns, counter_twice, counter_old;
 	struct meter meter[DIRECTIONS];
 };
 
@@ -107,6 +123,7 @@ struct keypair *keypair_by_index(struct session *s, uint32_t index);
 /* The first authenticated packet on the next keypair makes it current. */
 void session_confirm(struct session *s);
 bool session_alive(const struct session *s, uint64_t now);
+uint16_t session_port(const struct pktgen *g, const struct session *s);
 void session_secret(const struct tr_crypto *c, uint64_t seed, uint32_t n, uint8_t secret[32]); /* any thread */
 
 /* traffic.c: data packets, both ways. */
@@ -118,3 +135,15 @@ void keepalive_out(struct tr_node *node, struct pktgen *g, struct session *s, ui
 /* A message to the gateway from the session's port. */
 void send_message(struct tr_node *node, struct pktgen *g, const struct session *s, const void *msg, uint16_t len);
 void endpoint_of(const struct pktgen *g, const struct session *s, struct tr_meta *meta);
+
+#define FLOOD_INDEX 0x62d3aaffu /* sender of the flood's initiations: no session has it */
+
+/* faults.c: what a peer does that is broken, hostile or on the move. */
+/* Sends sealed data packets of one burst, by whom each is; some of them twice, or late. */
+void faults_emit(struct tr_node *node, struct pktgen *g, struct rte_mbuf *const *sealed, struct session *const *by, uint16_t n);
+uint32_t faults_out(struct tr_node *node, struct pktgen *g, uint64_t now); /* roams and floods; packets sent */
+void faults_flush(struct tr_node *node, struct pktgen *g); /* what was held back goes */
+void faults_drop(struct tr_node *node, struct pktgen *g);  /* what was held back never goes */
+
+/* set.c. Control: sets a live number or name of `options` from its text. False, with a reason. */
+bool set_live(const struct tr_option *table, void *options, const char *key, const char *value, char *why, size_t size);

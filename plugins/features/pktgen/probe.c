@@ -4,15 +4,43 @@
 #include <tailrace/reader.h>
 #include <tailrace/udp.h>
 
-#define MAGIC 0x7472616370726f62ull /* "tracprob", read big-endian */
-
-struct data { /* as it stands in the packet; fields little-endian but for the magic */
-	uint64_t magic;
-	uint64_t seq, time;
-	uint32_t flow, run;
-	uint8_t direction, zero[3];
+struct stamp { /* as it stands in the packet, little-endian */
+	uint64_t seq_flow; /* 40 and 24 bits */
+	uint64_t time_run; /* 48 and 16 bits */
+	uint16_t check;    /* 14 bits of a hash of both, and the direction */
 };
-_Static_assert(sizeof(struct data) >= PROBE_DATA && offsetof(struct data, direction) == 32, "layout");
+_Static_assert(offsetof(struct stamp, check) + sizeof(uint16_t) == PROBE_STAMP, "layout");
+
+#define SEQ_BITS 40
+#define TIME_BITS 48
+#define LOW(bits) ((UINT64_C(1) << (bits)) - 1)
+
+void
+pattern_init(struct pattern *p)
+{
+	uint32_t x = 1, sum = 0;
+
+	for (size_t i = 0; i < sizeof(p->bytes); i++) {
+		x = x * 1664525 + 1013904223;
+		p->bytes[i] = (uint8_t)(x >> 24);
+	}
+	for (size_t i = 0; i < PROBE_MAX / 2; i++) {
+		p->sum[i] = sum;
+		sum += (uint32_t)(p->bytes[2 * i] | p->bytes[2 * i + 1] << 8);
+	}
+	p->sum[PROBE_MAX / 2] = sum;
+}
+
+/* All bits matter to the upper ones: what is no stamp passes for one once in 2^14. */
+static uint16_t
+check_of(const struct stamp *s, uint8_t direction)
+{
+	uint64_t h = (s->seq_flow ^ UINT64_C(0x7472616370726f62)) * UINT64_C(0x9e3779b97f4a7c15);
+
+	h = ((h ^ h >> 32 ^ s->time_run) + direction) * UINT64_C(0xd6e8feb86659fd93);
+	h = (h ^ h >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+	return (uint16_t)((h >> 48 & ~UINT64_C(3)) | direction);
+}
 
 struct tr_addr
 probe_address(const struct tr_addr *first, uint32_t n)
@@ -53,25 +81,32 @@ ip_header(uint8_t *ip, uint16_t size, const struct tr_addr *from, const struct t
 }
 
 void
-probe_write(uint8_t *ip, uint16_t size, const struct tr_addr *from, const struct tr_addr *to, const struct probe *p)
+probe_write(uint8_t *ip, uint16_t size, const struct probe_path *path, const struct pattern *pattern, const struct probe *p)
 {
-	uint8_t *u = ip_header(ip, size, from, to);
-	uint16_t udp_len = (uint16_t)(size - (u - ip));
-	struct rte_udp_hdr *udp = (struct rte_udp_hdr *)u;
-	struct data d = {.magic = rte_cpu_to_be_64(MAGIC), .seq = p->seq, .time = p->time, .flow = p->flow, .run = p->run,
-		.direction = p->direction};
+	uint8_t *u = ip_header(ip, size, path->from, path->to);
+	const uint16_t udp_len = (uint16_t)(size - (u - ip));
+	const size_t n = path->from->family == 4 ? 4 : 16, filled = (size_t)udp_len - sizeof(struct rte_udp_hdr) - PROBE_STAMP;
+	struct {
+		struct rte_udp_hdr udp;
+		struct stamp stamp;
+	} head = {
+		.udp = {.src_port = rte_cpu_to_be_16(path->from_port), .dst_port = rte_cpu_to_be_16(path->to_port),
+			.dgram_len = rte_cpu_to_be_16(udp_len)},
+		.stamp = {.seq_flow = (p->seq & LOW(SEQ_BITS)) | (uint64_t)p->flow << SEQ_BITS,
+			.time_run = (p->time & LOW(TIME_BITS)) | (uint64_t)p->run << TIME_BITS},
+	};
 
-	*udp = (struct rte_udp_hdr){.src_port = rte_cpu_to_be_16(PROBE_PORT), .dst_port = rte_cpu_to_be_16(PROBE_PORT),
-		.dgram_len = rte_cpu_to_be_16(udp_len)};
-	u += sizeof(*udp);
-	memcpy(u, &d, PROBE_DATA);
-	memset(u + PROBE_DATA, 0, (size_t)udp_len - sizeof(*udp) - PROBE_DATA);
-	/* The zeros add nothing to the sum. */
+	head.stamp.check = check_of(&head.stamp, p->direction);
 	uint64_t sum = rte_cpu_to_be_32((uint32_t)IPPROTO_UDP << 16 | udp_len);
-	size_t n = from->family == 4 ? 4 : 16;
-	sum = tr_sum(tr_sum(sum, from->ip, n), to->ip, n);
-	uint16_t folded = tr_sum_fold(tr_sum(sum, udp, sizeof(*udp) + PROBE_DATA));
-	udp->dgram_cksum = folded ? folded : 0xffff;
+	sum = tr_sum(tr_sum(sum, path->from->ip, n), path->to->ip, n);
+	/* What was filled in begins at an even place: its words may be summed apart. */
+	sum = tr_sum(sum, &head, sizeof(head.udp) + PROBE_STAMP) + pattern->sum[filled / 2];
+	if (filled & 1)
+		sum += pattern->bytes[filled - 1];
+	const uint16_t folded = tr_sum_fold(sum);
+	head.udp.dgram_cksum = folded ? folded : 0xffff;
+	memcpy(u, &head, sizeof(head.udp) + PROBE_STAMP);
+	memcpy(u + sizeof(head.udp) + PROBE_STAMP, pattern->bytes, filled);
 }
 
 /* Takes the IP header, and cuts the reader at the packet's own length. */
@@ -100,21 +135,33 @@ take_ip(struct tr_reader *r)
 	return true;
 }
 
-bool
-probe_read(struct probe *p, const uint8_t *ip, size_t len)
+enum probe_kind
+probe_read(struct probe *p, const struct pattern *pattern, const uint8_t *ip, size_t len)
 {
 	struct tr_reader r = tr_reader(ip, len);
-	struct data d;
+	struct stamp s;
 
 	if (!take_ip(&r) || !tr_take(&r, sizeof(struct rte_udp_hdr)))
-		return false;
-	const uint8_t *at = tr_take(&r, PROBE_DATA);
+		return PROBE_NONE;
+	const uint8_t *at = tr_take(&r, PROBE_STAMP);
 	if (!at)
-		return false;
-	memcpy(&d, at, PROBE_DATA);
+		return PROBE_NONE;
+	memcpy(&s, at, PROBE_STAMP);
 #ifdef TR_SEEDED_BUG /* for the fuzz target to find: it is not read as it was written */
-	d.seq++;
+	s.seq_flow++;
 #endif
-	*p = (struct probe){.direction = d.direction, .flow = d.flow, .run = d.run, .seq = d.seq, .time = d.time};
-	return d.magic == rte_cpu_to_be_64(MAGIC) && d.direction < DIRECTIONS;
+	*p = (struct probe){.direction = (uint8_t)(s.check & 3), .flow = (uint32_t)(s.seq_flow >> SEQ_BITS),
+		.run = (uint16_t)(s.time_run >> TIME_BITS), .seq = s.seq_flow & LOW(SEQ_BITS), .time = s.time_run & LOW(TIME_BITS)};
+	if (p->direction >= DIRECTIONS || check_of(&s, p->direction) != s.check)
+		return PROBE_NONE;
+	const size_t filled = (size_t)(r.end - r.p);
+	return filled <= sizeof(pattern->bytes) && memcmp(r.p, pattern->bytes, filled) == 0 ? PROBE_OURS : PROBE_CORRUPT;
+}
+
+uint64_t
+probe_age(uint64_t time, uint64_t now)
+{
+	uint64_t age = (now - time) & LOW(TIME_BITS);
+
+	return age >> (TIME_BITS - 1) ? 0 : age;
 }

@@ -48,10 +48,31 @@ keypair_by_index(struct session *s, uint32_t index)
 	return NULL;
 }
 
+uint16_t
+session_port(const struct pktgen *g, const struct session *s)
+{
+	return (uint16_t)(g->o.port + ((uint32_t)(s - g->session) + s->shift) % (uint32_t)(65536 - g->o.port));
+}
+
 bool
 session_alive(const struct session *s, uint64_t now)
 {
 	return s->slot[CURRENT].valid && now - s->slot[CURRENT].created < REJECT_AFTER;
+}
+
+/* Counts who is up, and when all were since they began. */
+static void
+note_up(struct pktgen *g, struct session *s, uint64_t now)
+{
+	const bool up = session_alive(s, now);
+
+	if (up == s->up || s->epoch != g->epoch)
+		return;
+	s->up = up;
+	uint64_t n = meter_get(&g->up) + (up ? 1 : (uint64_t)-1);
+	atomic_store_explicit(&g->up, n, memory_order_relaxed);
+	if (n == g->o.sessions && !meter_get(&g->all_up_ns))
+		atomic_store_explicit(&g->all_up_ns, now - g->epoch_at, memory_order_relaxed);
 }
 
 void
@@ -138,6 +159,7 @@ response_done(struct tr_node *node, struct pktgen *g, struct session *s, const s
 	g->host->crypto->wipe(&s->pending, sizeof(s->pending));
 	s->unanswered_from = 0;
 	node->count[SESSIONS]++;
+	note_up(g, s, *node->now);
 	keepalive_out(node, g, s, *node->now); /* the responder waits for this before it sends */
 }
 
@@ -220,26 +242,41 @@ begin_work(struct tr_node *node, struct pktgen *g, struct session *s, enum work_
 
 /* ---- Messages ---- */
 
+/*
+ * Sessions that share a port are told apart by mac1. All have roamed as often, or once less: and what was sent to where one
+ * was before may still arrive.
+ */
+static struct session *
+by_port(struct pktgen *g, uint16_t port, const uint8_t *msg)
+{
+	const uint32_t ports = (uint32_t)(65536 - g->o.port), most = g->session[0].shift;
+
+	for (uint32_t back = 0; back <= 2 && back <= most; back++) {
+		uint32_t n = (port - (uint32_t)g->o.port + ports - (most - back) % ports) % ports;
+		for (; n < g->o.sessions; n += ports) {
+			struct session *s = &g->session[n];
+			if (s->derived && hs_mac1_right(g->host->crypto, msg, HS_INITIATION, s->id.public_key))
+				return s;
+		}
+	}
+	return NULL;
+}
+
 static uint16_t
 initiation_in(struct tr_node *node, struct pktgen *g, struct rte_mbuf *m, const uint8_t *msg)
 {
-	uint32_t ports = (uint32_t)(65536 - g->o.port), n = (uint32_t)(tr_meta(m)->endpoint.local_port - g->o.port);
+	struct session *s = by_port(g, tr_meta(m)->endpoint.local_port, msg);
 
-	/* Sessions that share a port are told apart by mac1. */
-	for (; n < g->o.sessions; n += ports) {
-		struct session *s = &g->session[n];
-		if (!s->derived || !hs_mac1_right(g->host->crypto, msg, HS_INITIATION, s->id.public_key))
-			continue;
-		struct tr_job *job = s->busy ? NULL : work_new(node, g, s, WORK_ANSWER);
-		if (!job)
-			return TR_DROP(DROP_BUSY);
-		struct work *w = (struct work *)job->data;
-		w->index = new_index(g, s);
-		memcpy(w->msg, msg, HS_INITIATION);
-		g->host->job_submit(node, job);
-		return TR_DROP(DROP_RECEIVED);
-	}
-	return TR_DROP(DROP_UNKNOWN);
+	if (!s)
+		return TR_DROP(DROP_UNKNOWN);
+	struct tr_job *job = s->busy ? NULL : work_new(node, g, s, WORK_ANSWER);
+	if (!job)
+		return TR_DROP(DROP_BUSY);
+	struct work *w = (struct work *)job->data;
+	w->index = new_index(g, s);
+	memcpy(w->msg, msg, HS_INITIATION);
+	g->host->job_submit(node, job);
+	return TR_DROP(DROP_RECEIVED);
 }
 
 static uint16_t
@@ -269,6 +306,10 @@ cookie_in(struct tr_node *node, struct pktgen *g, const uint8_t *msg)
 	struct session *s = session_by_index(g, hs_get32(msg + 4));
 	uint8_t cookie[16];
 
+	if (hs_get32(msg + 4) == FLOOD_INDEX) {
+		node->count[FLOOD_COOKIES]++;
+		return TR_DROP(DROP_RECEIVED);
+	}
 	if (!s || !s->derived)
 		return TR_DROP(DROP_UNKNOWN);
 	if (!cookie_read(g->host->crypto, msg, s->id.remote, s->mac1, cookie))
@@ -307,17 +348,28 @@ wants_initiation(const struct pktgen *g, const struct session *s, uint64_t now)
 	return k->initiator && now - k->created >= REKEY_AFTER && s->sent_at && now - s->sent_at < KEEPALIVE_TIMEOUT;
 }
 
+/* As after a restart: nothing is left of its sessions, and it may call at once. */
+static void
+begin_anew(struct pktgen *g, struct session *s)
+{
+	g->host->crypto->wipe(s->slot, sizeof(s->slot));
+	g->host->crypto->wipe(&s->pending, sizeof(s->pending));
+	s->pending_index = 0;
+	s->up = false;
+	s->epoch = g->epoch;
+	s->retry_at = s->cookie_at = s->unanswered_from = s->heard_from = 0;
+}
+
 static void
 session_tick(struct tr_node *node, struct pktgen *g, struct session *s, uint64_t now)
 {
 	for (int i = 0; i < SLOTS; i++)
 		if (s->slot[i].valid && now - s->slot[i].created >= REJECT_AFTER)
 			g->host->crypto->wipe(&s->slot[i], sizeof(s->slot[i]));
-	bool up = session_alive(s, now);
-	if (up != s->up)
-		atomic_fetch_add_explicit(&g->up, up ? 1 : (uint64_t)-1, memory_order_relaxed);
-	s->up = up;
-	if (up && s->heard_from && now - s->heard_from >= KEEPALIVE_TIMEOUT)
+	if (s->epoch != g->epoch)
+		begin_anew(g, s);
+	note_up(g, s, now);
+	if (session_alive(s, now) && s->heard_from && now - s->heard_from >= KEEPALIVE_TIMEOUT)
 		keepalive_out(node, g, s, now);
 	if (s->busy)
 		return;
@@ -334,7 +386,14 @@ void
 sessions_tick(struct tr_node *node, struct pktgen *g, uint64_t now)
 {
 	uint64_t quota = (now - g->scanned_at) * g->o.sessions / (SECOND / 2);
+	const uint32_t epoch = atomic_load_explicit(&g->wanted_epoch, memory_order_relaxed);
 
+	if (epoch != g->epoch || !g->epoch_at) {
+		g->epoch = epoch;
+		g->epoch_at = now;
+		atomic_store_explicit(&g->up, 0, memory_order_relaxed);
+		atomic_store_explicit(&g->all_up_ns, 0, memory_order_relaxed);
+	}
 	if (g->scanned_at != 0 && quota == 0)
 		return;
 	g->scanned_at = now;

@@ -4,17 +4,15 @@
 
 #include <tailrace/udp.h>
 
-#define BURST 32
-#define FRACTION 16 /* bits behind the point of an interval */
-#define TICK UINT64_C(100000)
-
 void
 endpoint_of(const struct pktgen *g, const struct session *s, struct tr_meta *meta)
 {
-	uint32_t ports = (uint32_t)(65536 - g->o.port);
+	const struct tr_addr *from = g->o.from.items;
 
 	meta->endpoint = g->gateway;
-	meta->endpoint.local_port = (uint16_t)(g->o.port + (uint32_t)(s - g->session) % ports);
+	meta->endpoint.local_port = session_port(g, s);
+	if (g->o.from.n > 0)
+		memcpy(meta->endpoint.local, from[s->shift % g->o.from.n].ip, sizeof(meta->endpoint.local));
 	meta->in = TR_IN_SELF;
 	meta->flags = TR_META_OWN;
 }
@@ -111,11 +109,16 @@ measure(struct tr_node *node, struct pktgen *g, const uint8_t *ip, size_t len, c
 {
 	struct probe p;
 
-	if (!probe_read(&p, ip, len) || p.flow >= g->o.sessions || (p.direction == UP) == (by != NULL)) {
+	enum probe_kind kind = probe_read(&p, &g->pattern, ip, len);
+	if (kind == PROBE_NONE || p.flow >= g->o.sessions || (p.direction == UP) == (by != NULL)) {
 		node->count[OTHER]++;
 		return;
 	}
-	if (p.run != g->run) {
+	if (kind == PROBE_CORRUPT) {
+		node->count[CORRUPT]++;
+		return;
+	}
+	if (p.run != (uint16_t)g->run.number) {
 		node->count[STALE]++;
 		return;
 	}
@@ -124,7 +127,8 @@ measure(struct tr_node *node, struct pktgen *g, const uint8_t *ip, size_t len, c
 		return;
 	}
 	struct flow *f = flow_of(&g->session[p.flow], p.direction, p.run);
-	meter_arrival(&g->meter[p.direction], &f->arrived, p.seq, p.time, g->host->now(g->instance));
+	uint64_t now = g->host->now(g->instance);
+	meter_arrival(&g->meter[p.direction], &f->arrived, p.seq, now - probe_age(p.time, now), now);
 	traffic_watch(g, *node->now);
 	meter_watched(&g->meter[p.direction], g->watched);
 }
@@ -217,6 +221,7 @@ plain_in(struct tr_node *node, struct pktgen *g, struct rte_mbuf **pkts, uint16_
 
 struct outgoing {
 	struct rte_mbuf *sealed[BURST], *plain[BURST];
+	struct session *by[BURST];
 	struct tr_aead a[BURST];
 	uint16_t n_sealed, n_plain;
 };
@@ -266,8 +271,9 @@ put_sealed(struct tr_node *node, struct pktgen *g, struct session *s, struct pro
 	if (!m)
 		return false;
 	uint8_t *ip = out->a[out->n_sealed].data;
-	probe_write(ip, size, from, to, p);
+	probe_write(ip, size, &(struct probe_path){from, to, PROBE_PORT, PROBE_PORT}, &g->pattern, p);
 	memset(ip + size, 0, (size_t)(padded - size));
+	out->by[out->n_sealed] = s;
 	out->sealed[out->n_sealed++] = m;
 	s->sent_at = *node->now;
 	s->heard_from = 0;
@@ -289,7 +295,7 @@ put_plain(struct tr_node *node, struct pktgen *g, struct probe *p, uint16_t size
 		node->count[NO_PACKET]++;
 		return false;
 	}
-	probe_write(ip, size, from, to, p);
+	probe_write(ip, size, &(struct probe_path){from, to, PROBE_PORT, PROBE_PORT}, &g->pattern, p);
 	struct tr_meta *meta = tr_meta(m);
 	meta->l3_len = from->family == 4 ? sizeof(struct rte_ipv4_hdr) : sizeof(struct rte_ipv6_hdr);
 	meta->l4 = IPPROTO_UDP;
@@ -304,7 +310,7 @@ static void
 put(struct tr_node *node, struct pktgen *g, enum mode mode, uint64_t time, struct outgoing *out)
 {
 	struct session *s = next_session(g, *node->now);
-	uint16_t size = (uint16_t)meter_get(&g->size);
+	uint16_t size = sizes_next(&g->sizes);
 
 	if (!s) {
 		node->count[NO_SESSION]++;
@@ -312,8 +318,8 @@ put(struct tr_node *node, struct pktgen *g, enum mode mode, uint64_t time, struc
 	}
 	enum direction d = direction_of(mode, s);
 	uint32_t number = (uint32_t)(s - g->session);
-	struct flow *f = flow_of(s, d, g->run);
-	struct probe p = {.direction = (uint8_t)d, .flow = number, .run = g->run, .seq = f->seq, .time = time};
+	struct flow *f = flow_of(s, d, g->run.number);
+	struct probe p = {.direction = (uint8_t)d, .flow = number, .run = (uint16_t)g->run.number, .seq = f->seq, .time = time};
 	struct tr_addr inside = probe_address(&g->o.inside, number), to = g->o.sink;
 	bool sent;
 	if (d == THROUGH)
@@ -329,37 +335,13 @@ put(struct tr_node *node, struct pktgen *g, enum mode mode, uint64_t time, struc
 }
 
 static void
-begin_run(struct pktgen *g, uint32_t run, uint64_t now)
+begin_books(struct pktgen *g)
 {
-	g->run = run;
-	g->begin = now;
-	g->interval = 0;
 	for (int d = 0; d < DIRECTIONS; d++)
 		meter_clear(&g->meter[d]);
-	atomic_store_explicit(&g->late_max, 0, memory_order_relaxed);
 	atomic_store_explicit(&g->counter_twice, 0, memory_order_relaxed);
 	atomic_store_explicit(&g->counter_old, 0, memory_order_relaxed);
-	atomic_store_explicit(&g->run_ns, 0, memory_order_relaxed);
-	atomic_store_explicit(&g->running, 1, memory_order_relaxed);
-}
-
-/* Whether a run goes on, after taking up what control wants. */
-static bool
-run_state(struct pktgen *g, uint64_t now)
-{
-	uint32_t wanted = atomic_load_explicit(&g->wanted_run, memory_order_acquire);
-	uint64_t stop_after = meter_get(&g->stop_after);
-
-	if (wanted != 0 && wanted != g->run)
-		begin_run(g, wanted, now);
-	if (!meter_get(&g->running))
-		return false;
-	atomic_store_explicit(&g->run_ns, now - g->begin, memory_order_relaxed);
-	if (wanted == 0 || (stop_after && now - g->begin >= stop_after)) {
-		atomic_store_explicit(&g->running, 0, memory_order_relaxed);
-		return false;
-	}
-	return true;
+	g->roam_pace.rate = g->flood_pace.rate = 0;
 }
 
 /*
@@ -367,35 +349,40 @@ run_state(struct pktgen *g, uint64_t now)
  * time at which it should have gone. What falls due within a tick goes together at its end: a packet alone costs several
  * times one of ten, and the sender must not be the limit.
  */
-uint32_t
-traffic_out(struct tr_node *node, struct pktgen *g, uint64_t now)
+static uint32_t
+stream_out(struct tr_node *node, struct pktgen *g, uint64_t now)
 {
 	struct outgoing out = {.n_sealed = 0, .n_plain = 0};
+	const enum mode mode = atomic_load_explicit(&g->mode, memory_order_relaxed);
+	const uint64_t rate = meter_get(&g->rate);
+	uint64_t due;
 
-	if (!run_state(g, now) || now < g->next_tick)
-		return 0;
-	uint64_t interval = (SECOND << FRACTION) / meter_get(&g->rate);
-	enum mode mode = atomic_load_explicit(&g->mode, memory_order_relaxed);
-	if (interval != g->interval) { /* a new rate begins now, not at the beginning of the run */
-		g->fired = 0;
-		g->interval = interval;
-		g->due_from = now;
-	}
-	for (unsigned i = 0; i < BURST; i++) {
-		uint64_t due = g->due_from + (uint64_t)((unsigned __int128)g->fired * interval >> FRACTION);
-		if (due > now) {
-			g->next_tick = now + TICK;
-			break;
-		}
-		meter_max(&g->late_max, now - due);
+	for (unsigned i = 0; i < BURST && run_due(&g->run, rate, now, &due); i++)
 		put(node, g, mode, due, &out);
-		g->fired++;
-	}
 	if (out.n_sealed > 0) {
 		g->host->aead_seal(node, out.a, out.n_sealed);
-		g->host->emit(node, OUT_CIPHER, out.sealed, out.n_sealed);
+		faults_emit(node, g, out.sealed, out.by, out.n_sealed);
 	}
 	if (out.n_plain > 0)
 		g->host->emit(node, OUT_PLAIN, out.plain, out.n_plain);
 	return (uint32_t)out.n_sealed + out.n_plain;
+}
+
+uint32_t
+traffic_out(struct tr_node *node, struct pktgen *g, uint64_t now)
+{
+	switch (run_state(&g->run, now)) {
+	case RUN_NONE:
+		return 0;
+	case RUN_ENDS:
+		faults_flush(node, g);
+		return 0;
+	case RUN_BEGINS:
+		begin_books(g);
+		break;
+	case RUN_GOES_ON:
+		break;
+	}
+	uint32_t work = faults_out(node, g, now);
+	return now < g->run.next_tick ? work : work + stream_out(node, g, now);
 }

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+bool
+pace_due(struct pace *p, uint64_t rate, uint64_t now, uint64_t *due)
+{
+	if (rate != p->rate)
+		*p = (struct pace){.rate = rate, .from = now};
+	if (rate == 0)
+		return false;
+	*due = p->from + (uint64_t)((unsigned __int128)p->fired * SECOND / rate);
+	if (*due > now)
+		return false;
+	p->fired++;
+	return true;
+}
+
+enum run_state
+run_state(struct run *r, uint64_t now)
+{
+	uint32_t wanted = atomic_load_explicit(&r->wanted, memory_order_acquire);
+	uint64_t stop_after = meter_get(&r->stop_after);
+	enum run_state state = RUN_GOES_ON;
+
+	if (wanted != 0 && wanted != r->number) {
+		r->number = wanted;
+		r->begin = now;
+		r->pace.rate = 0;
+		atomic_store_explicit(&r->late_max, 0, memory_order_relaxed);
+		atomic_store_explicit(&r->running, 1, memory_order_relaxed);
+		state = RUN_BEGINS;
+	}
+	if (!meter_get(&r->running))
+		return RUN_NONE;
+	atomic_store_explicit(&r->ns, now - r->begin, memory_order_relaxed);
+	if (wanted != 0 && (!stop_after || now - r->begin < stop_after))
+		return state;
+	atomic_store_explicit(&r->running, 0, memory_order_relaxed);
+	return RUN_ENDS;
+}
+
+bool
+run_due(struct run *r, uint64_t rate, uint64_t now, uint64_t *due)
+{
+	if (!pace_due(&r->pace, rate, now, due)) {
+		r->next_tick = now + TICK;
+		return false;
+	}
+	meter_max(&r->late_max, now - *due);
+	return true;
+}
+
+int
+run_start(struct run *r, int argc, char *const *argv, struct tr_show *out)
+{
+	char *end = NULL;
+	double seconds = argc > 0 ? strtod(argv[0], &end) : 0;
+
+	if (argc > 1 || (end && (*end || end == argv[0])) || !(seconds >= 0 && seconds < 1e6)) {
+		out->error(out, "start [SECONDS]");
+		return -EINVAL;
+	}
+	atomic_store_explicit(&r->stop_after, (uint64_t)(seconds * (double)SECOND), memory_order_relaxed);
+	if ((++r->runs & 0xffff) == 0) /* packets carry 16 bits of it, and 0 is no run */
+		r->runs++;
+	atomic_store_explicit(&r->wanted, r->runs, memory_order_release);
+	out->uint(out, "run", r->runs);
+	return 0;
+}
+
+void
+run_stop(struct run *r)
+{
+	atomic_store_explicit(&r->wanted, 0, memory_order_release);
+}
+
+void
+run_show(const struct run *r, struct tr_show *out)
+{
+	out->flag(out, "running", meter_get(&r->running) != 0);
+	out->uint(out, "duration_ns", meter_get(&r->ns));
+	out->uint(out, "sender_late_max_ns", meter_get(&r->late_max));
+}
