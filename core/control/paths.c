@@ -61,7 +61,7 @@ path_json(const struct tr_path *p, uint64_t now)
 		"state", states[p->state % 5], "used", uses[p->use % 3], "told_by", origins[p->origin % 5]);
 	if (p->use == TR_PATH_IN_USE)
 		json_object_set_new(v, "why", json_string(why_text(p)));
-	if (p->state == TR_PATH_ALIVE && p->endpoint.gate == TR_KIND_UDP && p->until)
+	if (p->state == TR_PATH_ALIVE && (p->endpoint.gate == TR_KIND_UDP || p->endpoint.gate == TR_KIND_RELAY) && p->until)
 		json_object_set_new(v, "trusted", json_boolean(p->until > now));
 	if (p->latency_us)
 		json_object_set_new(v, "latency_ms", json_real(p->latency_us / 1000.0));

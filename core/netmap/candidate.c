@@ -15,11 +15,17 @@ endpoint_same(const struct tr_endpoint *a, const struct tr_endpoint *b)
 	       (a->gate == TR_KIND_UDP || memcmp(a->local, b->local, sizeof(a->local)) == 0);
 }
 
-/* By address alone, as the netmap and the peer mean it: who sends it by which relay comes second. */
 static bool
 direct(const struct tr_endpoint *e)
 {
 	return e->gate == TR_KIND_UDP;
+}
+
+/* Used alone while it is trusted: a direct path, or one by a peer relay. The others are relays that need no proof. */
+static bool
+provable(const struct tr_endpoint *e)
+{
+	return e->gate == TR_KIND_UDP || e->gate == TR_KIND_RELAY;
 }
 
 void
@@ -102,6 +108,8 @@ address_points(const struct tr_endpoint *e)
 static bool
 better(const struct tr_path *a, const struct tr_path *b)
 {
+	if (direct(&a->endpoint) != direct(&b->endpoint))
+		return direct(&a->endpoint);
 	const uint64_t fast = a->latency_us < b->latency_us ? a->latency_us : b->latency_us;
 	const uint64_t slow = a->latency_us < b->latency_us ? b->latency_us : a->latency_us;
 	const unsigned saved = slow ? (unsigned)(100 - 100 * fast / slow) : 0;
@@ -110,13 +118,13 @@ better(const struct tr_path *a, const struct tr_path *b)
 	return (mine > 1 || theirs > 0) && mine > theirs;
 }
 
-/* The best of the direct paths that are trusted; none: none. */
+/* The best of the paths that are trusted; none: none. */
 static void
 choose(struct candidates *c, uint64_t now)
 {
 	uint8_t best = CANDIDATES_NONE;
 	for (uint8_t i = 0; i < c->n; i++)
-		if (direct(&c->path[i].endpoint) && trusted(c, i, now) &&
+		if (provable(&c->path[i].endpoint) && trusted(c, i, now) &&
 			(best == CANDIDATES_NONE || better(&c->path[i], &c->path[best])))
 			best = i;
 	use(c, best, TR_PATH_BETTER);
@@ -129,7 +137,7 @@ choose_relay(struct candidates *c)
 	c->relay = CANDIDATES_NONE;
 	for (uint8_t i = 0; i < c->n; i++) {
 		const struct tr_path *p = &c->path[i], *r = c->relay == CANDIDATES_NONE ? NULL : &c->path[c->relay];
-		if (direct(&p->endpoint))
+		if (provable(&p->endpoint))
 			continue;
 		const bool home = p->origin == TR_PATH_CONFIGURED;
 		if (!r || home || (r->origin != TR_PATH_CONFIGURED && p->heard > r->heard))
@@ -201,7 +209,7 @@ answered(struct candidates *c, uint8_t i, const struct tr_path *news, uint64_t n
 	p->endpoint.flags = news->endpoint.flags & TR_ENDPOINT_BOUND;
 	if (!alive || news->until > p->until)
 		p->until = news->until;
-	if (!direct(&p->endpoint))
+	if (!provable(&p->endpoint))
 		choose_relay(c);
 	else if (c->best == i && (larger || c->why == TR_PATH_TRYING || c->why == TR_PATH_LAST_HEARD))
 		c->why = larger ? TR_PATH_LARGER : TR_PATH_FIRST;
@@ -222,7 +230,7 @@ candidates_tell(struct candidates *c, const struct tr_path *news, uint64_t now)
 	}
 	if (i == CANDIDATES_NONE)
 		i = add(c, &news->endpoint, news->origin);
-	if (news->state != TR_PATH_UNTRIED && direct(&news->endpoint))
+	if (news->state != TR_PATH_UNTRIED && provable(&news->endpoint))
 		c->probed = true;
 	if (news->state == TR_PATH_ALIVE)
 		answered(c, i, news, now);
@@ -233,7 +241,7 @@ candidates_tell(struct candidates *c, const struct tr_path *news, uint64_t now)
 		if (c->best == i)
 			choose(c, now);
 	}
-	if (!direct(&news->endpoint))
+	if (!provable(&news->endpoint))
 		choose_relay(c);
 }
 
@@ -274,8 +282,14 @@ heard_relay(struct candidates *c, const struct tr_endpoint *from, const uint8_t 
 void
 candidates_heard(struct candidates *c, const struct tr_endpoint *from, const uint8_t key[32], uint64_t now)
 {
-	if (!direct(from)) {
+	if (!provable(from)) {
 		heard_relay(c, from, key, now);
+		return;
+	}
+	if (!direct(from)) { /* by a peer relay: nobody has bound to what is not known */
+		const uint8_t known = find(c, from);
+		if (known != CANDIDATES_NONE)
+			c->path[known].heard = now;
 		return;
 	}
 	const uint8_t i = get(c, from, TR_PATH_HEARD);

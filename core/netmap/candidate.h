@@ -12,8 +12,8 @@
 /* Zeroed but for best and relay: nothing is known. */
 struct candidates {
 	uint8_t n;
-	uint8_t best;   /* direct path in use, trusted or not; CANDIDATES_NONE */
-	uint8_t relay;  /* the relay to use; CANDIDATES_NONE */
+	uint8_t best;   /* direct path or peer relay in use, trusted or not; CANDIDATES_NONE */
+	uint8_t relay;  /* the DERP relay to use; CANDIDATES_NONE */
 	uint8_t why;    /* enum tr_path_why, of `best` */
 	bool probed;    /* somebody probes: what is heard is no proof */
 	uint8_t pad[59];

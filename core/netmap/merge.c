@@ -186,6 +186,8 @@ merge(struct entry *e)
 		memcpy(r->prefix, set, kept * sizeof(*set));
 		r->peer.endpoint = o && (o->set & TR_PEER_ENDPOINT) ? o->endpoint : p ? p->endpoint : r->peer.endpoint;
 		r->peer.derp = p ? p->derp : 0;
+		r->peer.relay = p && p->relay;
+		r->peer.relay_client = p && p->relay_client;
 		if (p)
 			memcpy(r->peer.disco_key, p->disco_key, 32);
 		r->peer.keepalive = o && (o->set & TR_PEER_KEEPALIVE) ? o->keepalive : p ? p->keepalive : 0;
@@ -244,7 +246,8 @@ same_record(const struct record *a, const struct record *b)
 {
 	const struct tr_peer *x = &a->peer, *y = &b->peer;
 
-	return a->endpoint_serial == b->endpoint_serial && x->derp == y->derp && !memcmp(x->disco_key, y->disco_key, 32) &&
+	return a->endpoint_serial == b->endpoint_serial && x->derp == y->derp && x->relay == y->relay &&
+	       x->relay_client == y->relay_client && !memcmp(x->disco_key, y->disco_key, 32) &&
 	       x->keepalive == y->keepalive && x->n_allowed == y->n_allowed &&
 	       !memcmp(x->preshared_key, y->preshared_key, 32) && !memcmp(&x->endpoint, &y->endpoint, sizeof(x->endpoint)) &&
 	       !strcmp(x->name ? x->name : "", y->name ? y->name : "") && !strcmp(x->origin, y->origin) &&

@@ -25,6 +25,8 @@ from_plan(struct netmap_table *t, struct entry *e, const struct plan_peer *p)
 		memcpy(r->peer.preshared_key, p->preshared_key.b, 32);
 		r->peer.keepalive = (uint16_t)p->keepalive;
 		r->peer.derp = (uint16_t)p->derp;
+		r->peer.relay = p->relay;
+		r->peer.relay_client = p->relay_client;
 		memcpy(r->peer.disco_key, p->disco_key.b, 32);
 		r->peer.endpoint.family = p->endpoint.addr.family;
 		r->peer.endpoint.remote_port = p->endpoint.port;
@@ -40,7 +42,8 @@ same_provided(const struct record *a, const struct record *b)
 {
 	const struct tr_peer *x = &a->peer, *y = &b->peer;
 
-	return x->keepalive == y->keepalive && x->derp == y->derp && !memcmp(x->disco_key, y->disco_key, 32) && x->n_allowed == y->n_allowed &&
+	return x->keepalive == y->keepalive && x->derp == y->derp && x->relay == y->relay && x->relay_client == y->relay_client &&
+	       !memcmp(x->disco_key, y->disco_key, 32) && x->n_allowed == y->n_allowed &&
 	       !memcmp(x->preshared_key, y->preshared_key, 32) && !memcmp(&x->endpoint, &y->endpoint, sizeof(x->endpoint)) &&
 	       !strcmp(x->name ? x->name : "", y->name ? y->name : "") &&
 	       !memcmp(a->prefix, b->prefix, x->n_allowed * sizeof(struct tr_prefix));

@@ -77,7 +77,8 @@ same(const struct plan_peer *a, const struct plan_peer *b)
 {
 	return strcmp(name_of(a), name_of(b)) == 0 && !psk_differs(a, b) && a->endpoint.port == b->endpoint.port &&
 	       tr_addr_eq(&a->endpoint.addr, &b->endpoint.addr) && a->keepalive == b->keepalive &&
-	       a->derp == b->derp && memcmp(&a->disco_key, &b->disco_key, sizeof(a->disco_key)) == 0 && a->allowed.n == b->allowed.n &&
+	       a->derp == b->derp && a->relay == b->relay && a->relay_client == b->relay_client &&
+	       memcmp(&a->disco_key, &b->disco_key, sizeof(a->disco_key)) == 0 && a->allowed.n == b->allowed.n &&
 	       (a->allowed.n == 0 || memcmp(a->allowed.items, b->allowed.items, a->allowed.n * sizeof(struct tr_prefix)) == 0);
 }
 
@@ -104,6 +105,10 @@ changes(const struct plan_peer *a, const struct plan_peer *b)
 		fputs(", disco_key", f);
 	if (a->derp != b->derp)
 		fprintf(f, ", derp %u -> %u", (unsigned)a->derp, (unsigned)b->derp);
+	if (a->relay != b->relay)
+		fprintf(f, ", relay %s", b->relay ? "on" : "off");
+	if (a->relay_client != b->relay_client)
+		fprintf(f, ", relay_client %s", b->relay_client ? "on" : "off");
 	print_allowed(&a->allowed, &b->allowed, '-', f);
 	print_allowed(&b->allowed, &a->allowed, '+', f);
 	fclose(f);

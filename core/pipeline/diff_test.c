@@ -39,6 +39,8 @@ static const struct {
 		"change derp: 0 -> 2 nodes\n", false},
 	{BASE, PIPE(ROUTER(ROUTES), LINKS, "    anna: {public_key: " KEY1 ", allowed_ips: [100.64.0.2/32], derp: 900}\n"),
 		"change peer anna: derp 0 -> 900\n", false},
+	{BASE, PIPE(ROUTER(ROUTES), LINKS, "    anna: {public_key: " KEY1 ", allowed_ips: [100.64.0.2/32], relay: true, relay_client: true}\n"),
+		"change peer anna: relay on, relay_client on\n", false},
 	{BASE, PIPE(ROUTER(ROUTES), LINKS, PEERS "    bert: {public_key: " KEY2 ", allowed_ips: [100.64.0.3/32]}\n"),
 		"add peer bert\n", false},
 	{BASE, PIPE(ROUTER(ROUTES), LINKS, "    bert: {public_key: " KEY2 ", allowed_ips: [100.64.0.3/32]}\n"),

@@ -21,6 +21,7 @@ struct peer_options {
 	struct tr_sockaddr endpoint;
 	uint64_t keepalive, derp;
 	struct tr_key disco_key;
+	bool relay, relay_client;
 	const char *interface;
 };
 
@@ -45,6 +46,8 @@ const struct tr_option plan_peer_options[] = {
 		.doc = "home region of the peer: the DERP relay that it keeps a connection to"},
 	{.key = "disco_key", .type = TR_OPT_KEY, AT(disco_key),
 		.doc = "public key that the peer signs its probes of paths with"},
+	{.key = "relay", .type = TR_OPT_BOOL, AT(relay), .doc = "it may relay for us: it is asked for a relayed path to others"},
+	{.key = "relay_client", .type = TR_OPT_BOOL, AT(relay_client), .doc = "it may ask our peer relay (class udp-relay) for a relayed path"},
 	{.key = "interface", .type = TR_OPT_STRING, AT(interface),
 		.doc = "instance whose peer it is; needed when several take peers"},
 	{0},
@@ -116,6 +119,8 @@ parse_peer(struct builder *b, const struct cfg_node *key, const struct cfg_node 
 	peer->keepalive = o.keepalive / 1000;
 	peer->derp = o.derp;
 	peer->disco_key = o.disco_key;
+	peer->relay = o.relay;
+	peer->relay_client = o.relay_client;
 	sodium_memzero(&o, sizeof(o));
 }
 

@@ -40,6 +40,7 @@ struct plan_peer { /* provider's layer */
 	uint64_t keepalive; /* seconds */
 	uint64_t derp;      /* home region; 0: none */
 	struct tr_key disco_key; /* all zero: none */
+	bool relay, relay_client;
 	int32_t interface;  /* instance index */
 	uint32_t line;      /* of the plan's file */
 	const struct cfg_node *where; /* while the plan is made */

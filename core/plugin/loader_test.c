@@ -86,8 +86,8 @@ test_refusals(void **state)
 {
 	char sizes[200];
 
-	assert_refused("major", "built for plugin ABI 2.0, this tailrace has 1.0");
-	assert_refused("minor", "built for plugin ABI 1.6, this tailrace has 1.0");
+	assert_refused("major", "built for plugin ABI 2.1, this tailrace has 1.1");
+	assert_refused("minor", "built for plugin ABI 1.7, this tailrace has 1.1");
 	assert_refused("dpdk", "built with DPDK ABI 24, this tailrace with 23");
 	assert_refused("mbuf", "layout of struct rte_mbuf differs: 192 bytes in the plugin, 128 in this tailrace");
 	snprintf(sizes, sizeof(sizes), "descriptor of 8 bytes, this tailrace's has %zu", sizeof(struct tr_plugin));

@@ -14,6 +14,7 @@ struct peer_options {
 	struct tr_sockaddr endpoint;
 	uint64_t keepalive, derp;
 	struct tr_key disco_key;
+	bool relay, relay_client;
 	const char *interface;
 };
 
@@ -26,6 +27,8 @@ static const struct tr_option peer_table[] = {
 	{.key = "persistent_keepalive", .type = TR_OPT_UINT, .unit = TR_UNIT_MS, .max = 65535000, .offset = AT(keepalive)},
 	{.key = "derp", .type = TR_OPT_UINT, .max = UINT16_MAX, .offset = AT(derp)},
 	{.key = "disco_key", .type = TR_OPT_KEY, .offset = AT(disco_key)},
+	{.key = "relay", .type = TR_OPT_BOOL, .offset = AT(relay)},
+	{.key = "relay_client", .type = TR_OPT_BOOL, .offset = AT(relay_client)},
 	{.key = "interface", .type = TR_OPT_STRING, .offset = AT(interface)},
 	{.key = NULL},
 };
@@ -248,6 +251,8 @@ change_peer(struct world *w, const struct tr_peer_change *c, const char *name, c
 	if (o) {
 		r.derp = (uint16_t)o->derp;
 		memcpy(r.disco_key, o->disco_key.b, 32);
+		r.relay = o->relay;
+		r.relay_client = o->relay_client;
 	}
 	if (c->fields & TR_PEER_KEEPALIVE)
 		r.keepalive = c->keepalive;

@@ -20,6 +20,8 @@ struct tr_peer {
 	const char *origin;       /* who wrote it: "pipeline.yaml", "operator", … */
 	uint16_t derp;            /* home region: the DERP relay that the peer keeps a connection to; 0: unknown */
 	uint8_t disco_key[32];    /* all zero: none */
+	bool relay;               /* (1.1) it may relay for us: it is asked for a relayed path to others */
+	bool relay_client;        /* (1.1) it may ask our own peer relay for one */
 };
 
 /*
@@ -29,13 +31,14 @@ struct tr_peer {
  *   - A direct path (UDP) that is trusted is used alone. One that is not is used together with the relay, each packet by
  *     both; the receiver's replay window drops the second copy. Without a relay it is used alone.
  *   - Whoever probes paths tells of answers (TR_PATH_ALIVE and until when to trust it). An answer is taken up if there is
- *     no trusted direct path, or if it is better: lower latency in percent, plus 10 points for IPv6, 20 for a private, 30
+ *     no trusted path, or if it is better: lower latency in percent, plus 10 points for IPv6, 20 for a private, 30
  *     for a link-local, 50 for a loopback address; same address: larger MTU. From then on packets heard teach only
  *     candidates.
  *   - As long as nobody probes, the address that the peer was last heard from is used, and trusted for twice as long as
  *     the peer was silent before, at least 2.5 s and at most 11 s (a live WireGuard peer is silent for 10 s at most), and
  *     no longer when the peer is heard by the relay. A direct path on which nothing is heard is given up 10 s after that,
  *     and tried again with every session.
+ *   - A path by a peer relay is probed, trusted and doubled as a direct one, but any direct one that is answered on is better.
  *   - Otherwise the relay: the peer's home region, or the one that it was last heard from.
  */
 enum tr_path_state {

@@ -6,7 +6,7 @@
  * Version 1. A minor version only appends: it gives reserved members a name (zero in older plugins: absent), adds enumerators, and
  * members at the end of what only the core makes (struct tr_host, tr_node, tr_show, tr_crypto, tr_peer). A plugin runs in a core of
  * the same major version and of its own minor or a later one. `abi`, `size` and `layout` are compared before any call, and
- * a plugin that does not match is refused with both sides named. tests/abi/1.0 lists what is promised; the build is judged by it.
+ * a plugin that does not match is refused with both sides named. tests/abi/ lists what is promised; the build is judged by it.
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 #include <tailrace/packet.h>
 
 #define TR_ABI_MAJOR 1
-#define TR_ABI_MINOR 0
+#define TR_ABI_MINOR 1
 
 /* ---- Gates ---------------------------------------------------------------------------------------------- */
 

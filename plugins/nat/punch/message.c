@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "message.h"
 
-#include <sodium.h>
-#include <tailrace/reader.h>
+#include "wire.h"
 
-#define ADDRESS 18 /* 16 bytes of IP, IPv4 mapped into IPv6; port */
+#include <sodium.h>
 
 static const uint8_t magic[6] = {'T', 'S', 0xf0, 0x9f, 0x92, 0xac};
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -44,8 +43,8 @@ disco_open(uint8_t *data, size_t len, const uint8_t shared[DISCO_KEY])
 	return (int)(len - DISCO_PAYLOAD);
 }
 
-static void
-take_address(struct tr_reader *in, struct tr_sockaddr *a)
+void
+wire_take_address(struct tr_reader *in, struct tr_sockaddr *a)
 {
 	const uint8_t *ip = tr_take(in, 16);
 	*a = (struct tr_sockaddr){.port = tr_be16(in)};
@@ -60,10 +59,10 @@ take_address(struct tr_reader *in, struct tr_sockaddr *a)
 static void
 take_addresses(struct disco_message *m, struct tr_reader *in, uint8_t version)
 {
-	if (version != 0 || tr_left(in) % ADDRESS != 0)
+	if (version != 0 || tr_left(in) % WIRE_ADDRESS != 0)
 		return;
 	while (tr_left(in) > 0 && m->n < DISCO_ADDRESSES)
-		take_address(in, &m->address[m->n++]);
+		wire_take_address(in, &m->address[m->n++]);
 }
 
 bool
@@ -71,8 +70,7 @@ disco_parse(struct disco_message *m, const void *payload, size_t len)
 {
 	struct tr_reader in = tr_reader(payload, len);
 	const uint8_t type = tr_u8(&in), version = tr_u8(&in);
-	const bool known = type == DISCO_PING || type == DISCO_PONG || type == DISCO_CALL_ME_MAYBE;
-	m->type = known ? (enum disco_type)type : DISCO_OTHER;
+	m->type = type < DISCO_TYPES ? (enum disco_type)type : DISCO_OTHER;
 	m->has_node = false;
 	m->n = m->padding = 0;
 	if (m->type == DISCO_PING || m->type == DISCO_PONG) {
@@ -85,60 +83,45 @@ disco_parse(struct disco_message *m, const void *payload, size_t len)
 		m->has_node = true;
 		m->padding = (uint16_t)tr_left(&in);
 	} else if (m->type == DISCO_PONG) {
-		take_address(&in, &m->address[m->n++]);
+		wire_take_address(&in, &m->address[m->n++]);
 	} else if (m->type == DISCO_CALL_ME_MAYBE && !in.bad) {
 		take_addresses(m, &in, version);
 	}
 	return !in.bad;
 }
 
-static uint8_t *
-put(uint8_t *p, const void *data, size_t len)
-{
-	memcpy(p, data, len);
-	return p + len;
-}
-
-static uint8_t *
-put_address(uint8_t *p, const struct tr_sockaddr *a)
+uint8_t *
+wire_put_address(uint8_t *p, const struct tr_sockaddr *a)
 {
 	const bool is4 = a->addr.family == 4;
 	if (is4)
-		p = put(p, mapped, sizeof(mapped));
-	p = put(p, a->addr.ip, is4 ? 4 : 16);
+		p = wire_put(p, mapped, sizeof(mapped));
+	p = wire_put(p, a->addr.ip, is4 ? 4 : 16);
 	*p++ = (uint8_t)(a->port >> 8);
 	*p++ = (uint8_t)a->port;
-	return p;
-}
-
-static uint8_t *
-put_type(uint8_t *p, enum disco_type type)
-{
-	*p++ = (uint8_t)type;
-	*p++ = 0; /* version */
 	return p;
 }
 
 size_t
 disco_ping(uint8_t *payload, const uint8_t txid[DISCO_TXID], const uint8_t node[DISCO_KEY])
 {
-	uint8_t *p = put(put_type(payload, DISCO_PING), txid, DISCO_TXID);
-	return (size_t)(put(p, node, DISCO_KEY) - payload);
+	uint8_t *p = wire_put(wire_put_type(payload, DISCO_PING), txid, DISCO_TXID);
+	return (size_t)(wire_put(p, node, DISCO_KEY) - payload);
 }
 
 size_t
 disco_pong(uint8_t *payload, const uint8_t txid[DISCO_TXID], const struct tr_sockaddr *seen)
 {
-	uint8_t *p = put(put_type(payload, DISCO_PONG), txid, DISCO_TXID);
-	return (size_t)(put_address(p, seen) - payload);
+	uint8_t *p = wire_put(wire_put_type(payload, DISCO_PONG), txid, DISCO_TXID);
+	return (size_t)(wire_put_address(p, seen) - payload);
 }
 
 size_t
 disco_call_me_maybe(uint8_t *payload, const struct tr_sockaddr *address, unsigned n)
 {
-	uint8_t *p = put_type(payload, DISCO_CALL_ME_MAYBE);
+	uint8_t *p = wire_put_type(payload, DISCO_CALL_ME_MAYBE);
 	for (unsigned i = 0; i < n; i++)
-		p = put_address(p, &address[i]);
+		p = wire_put_address(p, &address[i]);
 	return (size_t)(p - payload);
 }
 
@@ -147,7 +130,7 @@ disco_seal(uint8_t *data, size_t len, const uint8_t sender[DISCO_KEY], const uin
 	const uint8_t shared[DISCO_KEY])
 {
 	uint8_t *payload = data + DISCO_PAYLOAD;
-	put(put(put(data, magic, sizeof(magic)), sender, DISCO_KEY), nonce, DISCO_NONCE);
+	wire_put(wire_put(wire_put(data, magic, sizeof(magic)), sender, DISCO_KEY), nonce, DISCO_NONCE);
 	crypto_box_detached_afternm(payload, data + DISCO_HEAD, payload, len, nonce, shared);
 	return DISCO_PAYLOAD + len;
 }

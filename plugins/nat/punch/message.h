@@ -23,6 +23,13 @@ enum disco_type {
 	DISCO_PING,
 	DISCO_PONG,
 	DISCO_CALL_ME_MAYBE,
+	DISCO_BIND, /* this and the rest: relay_message.h */
+	DISCO_BIND_CHALLENGE,
+	DISCO_BIND_ANSWER,
+	DISCO_CALL_ME_MAYBE_VIA,
+	DISCO_ALLOCATE,
+	DISCO_ALLOCATED,
+	DISCO_TYPES,
 };
 
 struct disco_message {

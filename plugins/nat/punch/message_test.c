@@ -163,8 +163,9 @@ static const struct {
 	/* 14 */ {3, 0, 18 * 96, true, false, DISCO_CALL_ME_MAYBE, 0, 96},
 	/* 15 */ {3, 0, 18 * 97, true, false, DISCO_CALL_ME_MAYBE, 0, 96},
 	/* 16 */ {0, 0, 44, true, false, DISCO_OTHER, 0, 0},
-	/* 17 */ {4, 0, 72, true, false, DISCO_OTHER, 0, 0},
-	/* 18 */ {255, 0, 0, true, false, DISCO_OTHER, 0, 0},
+	/* 17 */ {4, 0, 72, true, false, DISCO_BIND, 0, 0}, /* relay_message_test.c */
+	/* 18 */ {10, 0, 72, true, false, DISCO_OTHER, 0, 0},
+	/* 19 */ {255, 0, 0, true, false, DISCO_OTHER, 0, 0},
 };
 
 static void

@@ -3,7 +3,7 @@
  * A peer's addresses, and when which of them is pinged. While the transport sends to the peer, the address in use is
  * pinged every 3 s, and all of them as long as none is trusted. The core chooses; what is told it here is what answered.
  */
-#include "punch.h"
+#include "via.h"
 
 void
 peer_forget(struct tr_node *node, uint32_t id)
@@ -11,6 +11,7 @@ peer_forget(struct tr_node *node, uint32_t id)
 	const struct punch *punch = node->self;
 	struct peer *p = peer_of(punch, id);
 	probe_forget(node, id);
+	via_forget(node, id);
 	node->host->timer_cancel(node, &p->timer);
 	node->host->crypto->wipe(p, sizeof(*p));
 }
@@ -166,6 +167,7 @@ void
 peer_try_all(struct tr_node *node, uint32_t id, struct peer *p, bool call)
 {
 	const uint64_t now = *node->now;
+	struct tr_path best;
 	sync_netmap(node, id, p);
 	for (uint16_t i = 0; i < p->n; i++) {
 		struct target *t = &p->target[i];
@@ -184,6 +186,8 @@ peer_try_all(struct tr_node *node, uint32_t id, struct peer *p, bool call)
 		p->again = now + AGAIN_AFTER;
 		search_consider(node, id, p);
 	}
+	if (call && !peer_direct(node, id, &best))
+		via_consider(node, id, p);
 }
 
 /* What was sent before the call came to NATs that were shut. */
@@ -224,7 +228,7 @@ peer_schedule(struct tr_node *node, uint32_t id, struct peer *p)
 		next = p->search.due;
 	if (p->again != 0 && (next == 0 || p->again < next))
 		next = p->again;
-	(void)id;
+	next = via_next(node->self, id, next);
 	if (next != 0)
 		node->host->timer_arm(node, &p->timer, next);
 }
@@ -241,7 +245,7 @@ peer_wanted(struct tr_node *node, uint32_t id)
 		return;
 	if (!send_ready(punch, p, record)) {
 		p->wanted = true;
-		if (p->computing == 0 && !send_key(node, id, p, record, NULL))
+		if (p->computing == 0 && !send_key(node, id, p, record, NULL, OUT_PEER))
 			p->wanted = false; /* the next packet asks again */
 		return;
 	}
@@ -304,6 +308,8 @@ beat(struct tr_node *node, uint32_t id, struct peer *p)
 		if (t != NULL && direct)
 			probe_beat(node, id, p, t);
 	}
+	if (best.endpoint.gate == TR_KIND_RELAY)
+		via_beat(node, id, p, &best.endpoint);
 	if (!direct || (best.latency_us > GOOD_ENOUGH_US && now >= p->full + UPGRADE))
 		peer_try_all(node, id, p, true);
 	p->heartbeat = now + HEARTBEAT;
@@ -324,9 +330,10 @@ peer_tick(struct tr_node *node, struct tr_timer *timer)
 		p->active = false;
 		p->heartbeat = 0;
 		if (p->wanted && p->computing == 0)
-			send_key(node, id, p, record, NULL);
+			send_key(node, id, p, record, NULL, OUT_PEER);
 		return;
 	}
+	via_tick(node, id, p);
 	if (p->heartbeat != 0 && *node->now >= p->heartbeat)
 		beat(node, id, p);
 	if (p->again != 0 && *node->now >= p->again)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The class punch: finds direct paths to the peers of a transport, by disco, as Tailscale's clients do and a little more. */
-#include "punch.h"
+#include "geneve.h"
+#include "via.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,9 +52,11 @@ punch_create(struct tr_instance *instance, const struct tr_host *host, const voi
 	const struct tr_blocks *self = host->blocks(instance, "self", 1, sizeof(struct self), false);
 	const struct tr_blocks *peers = self ? host->blocks(instance, "peers", 1, sizeof(struct peer), true) : NULL;
 	const struct tr_blocks *probes = peers ? host->blocks(instance, "probes", 1, sizeof(struct probe), true) : NULL;
-	struct punch *p = probes ? calloc(1, sizeof(*p)) : NULL;
+	const struct tr_blocks *vias = probes ? host->blocks(instance, "vias", 1, sizeof(struct vias), true) : NULL;
+	const struct tr_blocks *relays = vias ? host->blocks(instance, "relays", 1, sizeof(struct relays), false) : NULL;
+	struct punch *p = relays ? calloc(1, sizeof(*p)) : NULL;
 	if (p == NULL) {
-		if (probes != NULL)
+		if (relays != NULL)
 			host->fail(instance, "out of memory");
 		return NULL;
 	}
@@ -62,6 +65,8 @@ punch_create(struct tr_instance *instance, const struct tr_host *host, const voi
 	p->self = tr_block(self, 0);
 	p->peers = peers;
 	p->probes = probes;
+	p->vias = vias;
+	p->relays = tr_block(relays, 0);
 	take_key(p, options);
 	punch_reconfigure(p, options);
 	return p;
@@ -70,9 +75,12 @@ punch_create(struct tr_instance *instance, const struct tr_host *host, const voi
 static void
 punch_peer(struct tr_node *node, enum tr_peer_event event, uint32_t peer)
 {
-	if (event == TR_PEER_WANTED)
+	if (event == TR_PEER_WANTED) {
 		peer_wanted(node, peer);
-	else if (event == TR_PEER_REMOVED)
+		return;
+	}
+	via_peer(node, event, peer);
+	if (event == TR_PEER_REMOVED)
 		peer_forget(node, peer);
 }
 
@@ -88,6 +96,24 @@ punch_trace(const uint8_t *data, uint32_t len, const struct tr_meta *meta, char 
 	}
 	const uint8_t *key = disco_sender(message);
 	snprintf(text, size, "disco, %zu bytes, sender %02x%02x%02x%02x…", tr_left(&in), key[0], key[1], key[2], key[3]);
+}
+
+static void
+geneve_trace(const uint8_t *data, uint32_t len, const struct tr_meta *meta, char *text, size_t size)
+{
+	struct tr_reader in = tr_reader(data, len);
+	struct geneve g;
+	tr_take(&in, meta->l3_len + 8u);
+	if (geneve_read(&g, in.p, tr_left(&in)))
+		snprintf(text, size, "relay's path %u, %s, %zu bytes", g.vni, g.protocol == GENEVE_DISCO ? "disco" : "wireguard", tr_left(&in));
+	else
+		snprintf(text, size, "not by a relay");
+}
+
+static void
+other_trace(const uint8_t *data, uint32_t len, const struct tr_meta *meta, char *text, size_t size)
+{
+	snprintf(text, size, "peer %u, type %u, %u bytes", meta->peer, len > 0 ? data[0] : 0, len);
 }
 
 static bool
@@ -143,20 +169,48 @@ static const struct tr_match punch_match[] = {
 	{0},
 };
 
+static const struct tr_match geneve_match[] = {
+	{.offset = 0, .min_len = GENEVE_HEAD, .mask = 0xff7fffff000000ff, .value = (uint64_t)GENEVE_DISCO << 32},
+	{.offset = 0, .min_len = GENEVE_HEAD, .mask = 0xff7fffff000000ff, .value = (uint64_t)GENEVE_WIREGUARD << 32},
+	{0},
+};
+
 static const struct tr_in_gate punch_in[] = {
 	[IN_UDP] = {.name = "in", .type = TR_TYPE_UDP, .process = receive_udp, .trace = punch_trace, .match = punch_match,
 		.doc = "Disco messages by UDP."},
 	[IN_RELAYED] = {.name = "relay", .type = TR_TYPE_ENDPOINT, .reads = TR_META_ENDPOINT, .process = receive_relayed,
 		.trace = punch_trace, .match = punch_match, .doc = "Disco messages by a relay, and where they come from."},
+	[IN_GENEVE] = {.name = "geneve", .type = TR_TYPE_UDP, .process = wrap_in, .trace = geneve_trace, .match = geneve_match,
+		.doc = "What came by peer relays."},
+	[IN_WRAP] = {.name = "wrap", .type = TR_TYPE_ENDPOINT, .reads = TR_META_ENDPOINT, .process = wrap_out, .trace = other_trace,
+		.doc = "The transport's packets that go by peer relays."},
+	[IN_ANSWERS] = {.name = "answers", .type = TR_TYPE_ENDPOINT, .reads = TR_META_PEER | TR_META_ENDPOINT, .process = wrap_answers,
+		.trace = other_trace, .doc = "Answers of our own peer relay (class udp-relay), to be sealed."},
 	[IN_PEER] = {.name = "peer", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL, .process = receive_peer,
 		.trace = punch_trace, .doc = "Messages of known peers, at the peer's owner."},
+	[IN_SEAL] = {.name = "seal", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL, .process = send_sealed, .trace = other_trace,
+		.doc = "Messages to peers about peer relays, at the owner of the peer that they go to."},
+	[IN_ALLOCATED] = {.name = "allocated", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL, .process = via_allocations,
+		.trace = other_trace, .doc = "Paths that relays have given us, at the owner of the peer that they lead to."},
+	[IN_CHALLENGE] = {.name = "challenge", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL, .process = via_challenges,
+		.trace = punch_trace, .doc = "Challenges of relays, at the owner of the peer that the path leads to."},
 	{0},
 };
 
 static const struct tr_out_gate punch_out[] = {
 	[OUT] = {.name = "out", .type = TR_TYPE_ENDPOINT, .writes = TR_META_ENDPOINT, .doc = "Messages to peers."},
+	[OUT_WIREGUARD] = {.name = "wireguard", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_OPTIONAL, .writes = TR_META_ENDPOINT,
+		.doc = "The transport's packets that came by peer relays."},
+	[OUT_REQUESTS] = {.name = "requests", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_OPTIONAL, .writes = TR_META_PEER | TR_META_ENDPOINT,
+		.doc = "Requests of peers for a path, opened, for our own peer relay (class udp-relay)."},
 	[OUT_PEER] = {.name = "peer", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL | TR_GATE_BY_PEER,
 		.writes = TR_META_PEER | TR_META_ENDPOINT, .doc = "Messages of known peers."},
+	[OUT_SEAL] = {.name = "seal", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL | TR_GATE_BY_PEER, .writes = TR_META_PEER,
+		.doc = "Messages to peers about peer relays."},
+	[OUT_ALLOCATED] = {.name = "allocated", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL | TR_GATE_BY_PEER,
+		.writes = TR_META_PEER, .doc = "Paths that relays have given us."},
+	[OUT_CHALLENGE] = {.name = "challenge", .type = TR_TYPE_ENDPOINT, .flags = TR_GATE_INTERNAL | TR_GATE_BY_PEER,
+		.writes = TR_META_PEER, .doc = "Challenges of relays."},
 	{0},
 };
 
@@ -173,7 +227,12 @@ static const struct tr_drop_reason punch_drops[] = {
 	[DROP_BUSY] = {"busy", "The key that is shared with the peer is not made yet."},
 	[DROP_PEER_GONE] = {"peer_gone", "The peer has left the netmap, or has another key by now."},
 	[DROP_NO_TARGET] = {"no_target", "A ping, answered, whose source has no room among the peer's addresses."},
-	[DROP_NO_ROOM] = {"no_room", "A padded ping of ours that is larger than a packet buffer."},
+	[DROP_NO_ROOM] = {"no_room", "A padded ping of ours that is larger than a packet buffer, or a packet without room for a header."},
+	[DROP_NOT_GENEVE] = {"not_geneve", "No Geneve header with disco or WireGuard behind it."},
+	[DROP_NO_HANDSHAKE] = {"no_handshake", "A message of a relay with which no handshake is under way, or not the challenge that was asked for."},
+	[DROP_NOT_ASKED] = {"not_asked", "A path that no relay was asked for."},
+	[DROP_NOT_OURS] = {"not_ours", "A path that is not between the peer and us, or for which there is no room."},
+	[DROP_NO_RELAY] = {"no_derp", "A message that goes by DERP only, and no region of the peer is known."},
 	[DROP_CONSUMED] = {"consumed", "Messages that were taken in."},
 	{0},
 };
@@ -193,6 +252,14 @@ static const struct tr_counter punch_counters[] = {
 	[COUNT_PROBES_SENT] = {"probes_sent", "Pings that were padded, to see what the path carries."},
 	[COUNT_KEYS] = {"keys", "Shared keys made."},
 	[COUNT_NO_PACKET] = {"no_packet", "Messages not sent: no packet was free."},
+	[COUNT_ASKED] = {"relays_asked", "Requests to peers that may relay."},
+	[COUNT_VIA_CALLS_SENT] = {"relay_calls_sent", "Peers told of a path by a peer relay."},
+	[COUNT_VIA_CALLS] = {"relay_calls", "The same of peers."},
+	[COUNT_BINDS_SENT] = {"binds_sent", "Handshake messages sent to peer relays."},
+	[COUNT_BOUND] = {"bound", "Challenges of peer relays answered."},
+	[COUNT_VIA_FOUND] = {"relays_found", "Paths by peer relays that the peer answered on for the first time."},
+	[COUNT_WRAPPED] = {"relayed_out", "Packets of the transport sent by peer relays."},
+	[COUNT_UNWRAPPED] = {"relayed_in", "Packets for the transport that came by peer relays."},
 	{0},
 };
 
@@ -215,6 +282,6 @@ static const struct tr_class punch_class = {
 	.show = punch_show,
 };
 
-static const struct tr_class *const classes[] = {&punch_class, NULL};
+static const struct tr_class *const classes[] = {&punch_class, &relay_class, NULL};
 
-TR_PLUGIN(.name = "punch", .version = TR_VERSION, .summary = "Hole punching: disco", .classes = classes);
+TR_PLUGIN(.name = "punch", .version = TR_VERSION, .summary = "Hole punching and peer relay: disco", .classes = classes);

@@ -5,13 +5,12 @@
  */
 #pragma once
 
+#include "bucket.h"
 #include "message.h"
 
 #include <stdatomic.h>
 #include <tailrace/host.h>
 
-#define MS UINT64_C(1000000)
-#define SECOND (1000 * MS)
 #define HEARTBEAT (3 * SECOND)
 #define TRUST (6500 * MS)          /* of a path after a pong: two heartbeats and a little */
 #define ACTIVE (45 * SECOND)       /* after the transport's last packet to the peer */
@@ -29,8 +28,8 @@
 #define TARGETS 128 /* of one peer: what a call-me-maybe may hold, and what is known beside it */
 #define TOLD_MAX 8  /* addresses of a call-me-maybe that are shown as paths before they answer */
 
-enum { IN_UDP, IN_RELAYED, IN_PEER };
-enum { OUT, OUT_PEER };
+enum { IN_UDP, IN_RELAYED, IN_GENEVE, IN_WRAP, IN_ANSWERS, IN_PEER, IN_SEAL, IN_ALLOCATED, IN_CHALLENGE };
+enum { OUT, OUT_WIREGUARD, OUT_REQUESTS, OUT_PEER, OUT_SEAL, OUT_ALLOCATED, OUT_CHALLENGE };
 
 enum drop {
 	DROP_NOT_DISCO,
@@ -46,6 +45,11 @@ enum drop {
 	DROP_PEER_GONE,
 	DROP_NO_TARGET,
 	DROP_NO_ROOM,
+	DROP_NOT_GENEVE,
+	DROP_NO_HANDSHAKE,
+	DROP_NOT_ASKED,
+	DROP_NOT_OURS,
+	DROP_NO_RELAY,
 	DROP_CONSUMED,
 };
 
@@ -64,6 +68,14 @@ enum count {
 	COUNT_PROBES_SENT,
 	COUNT_KEYS,
 	COUNT_NO_PACKET,
+	COUNT_ASKED,
+	COUNT_VIA_CALLS_SENT,
+	COUNT_VIA_CALLS,
+	COUNT_BINDS_SENT,
+	COUNT_BOUND,
+	COUNT_VIA_FOUND,
+	COUNT_WRAPPED,
+	COUNT_UNWRAPPED,
 };
 
 /* Our own disco key: in a block, so that it stays when the instance is made anew. Written by control in create(). */
@@ -96,11 +108,6 @@ struct target {
 	uint64_t answered;         /* our last pong */
 	uint8_t heard_txid[DISCO_TXID];
 	struct attempt attempt[2]; /* heartbeats come faster than pings time out */
-};
-
-/* Tokens that come back with time. Zeroed: full. */
-struct bucket {
-	uint64_t paid; /* ns: up to when what was let pass is paid for */
 };
 
 /* The search for a way through a hard NAT of ours (search.c). */
@@ -144,11 +151,17 @@ struct probe {
 	uint64_t sent;  /* 0: never */
 };
 
+extern const struct tr_class relay_class; /* relay.c: the server of peer relays */
+
+struct disco_bind; /* relay_message.h */
+struct relays;     /* via.h */
+
 struct punch {
 	struct tr_instance *instance;
 	const struct tr_host *host;
-	const struct tr_blocks *peers, *probes;
+	const struct tr_blocks *peers, *probes, *vias;
 	struct self *self;
+	struct relays *relays;
 	_Atomic uint16_t listen, probe_ports; /* probe_ports: the first of SEARCH_PORTS; 0: none */
 };
 
@@ -156,17 +169,6 @@ static inline struct peer *
 peer_of(const struct punch *p, uint32_t id)
 {
 	return tr_block(p->peers, id);
-}
-
-/* May one more pass, when each costs `interval` and `burst` of them may come at once? */
-static inline bool
-bucket_pass(struct bucket *b, uint64_t now, uint64_t interval, unsigned burst)
-{
-	const uint64_t paid = b->paid > now ? b->paid : now;
-	if (paid + interval > now + burst * interval)
-		return false;
-	b->paid = paid + interval;
-	return true;
 }
 
 /* ---- peer.c: addresses and what is done when. All: the peer's owner. ---- */
@@ -185,22 +187,39 @@ bool peer_direct(struct tr_node *node, uint32_t id, struct tr_path *best); /* a 
 struct tr_endpoint peer_endpoint(const struct punch *punch, const struct target *t);
 void peer_schedule(struct tr_node *node, uint32_t id, struct peer *p);
 
+bool peer_usable(const struct tr_sockaddr *a); /* an address that something may be sent to because a peer says so */
+
 /* ---- receive.c ---- */
 void receive_udp(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate);
 void receive_relayed(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate);
 void receive_peer(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate);
 
 /* ---- send.c ---- */
-/* Has the key shared with the peer made by a job, after which `m` (may be NULL; taken over) is received. False: too busy. */
-bool send_key(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_peer *record, struct rte_mbuf *m);
+/* Has the key shared with the peer made by a job, after which `m` (may be NULL; taken over) goes to `gate`. False: too busy. */
+bool send_key(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_peer *record, struct rte_mbuf *m, uint16_t gate);
 bool send_ready(const struct punch *punch, const struct peer *p, const struct tr_peer *record); /* the key is there */
 void send_ping(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, uint8_t txid[DISCO_TXID]);
 void send_pong(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, const uint8_t txid[DISCO_TXID]);
+/* Payloads of known peers, at the peer's owner: sealed, and sent by DERP. */
+tr_process send_sealed;
+/* A new packet for a payload, of which `room` bytes are used. NULL: none is free. Then to the peer by its DERP relay; false: there is none. */
+struct rte_mbuf *send_begin(struct tr_node *node, size_t room, uint8_t **data);
+bool send_by_derp(struct tr_node *node, uint32_t id, struct peer *p, struct rte_mbuf *m, uint8_t *data, size_t payload);
+/* A message of a handshake with a relay at the UDP endpoint `to`, under the key that is shared with it. */
+void send_bind(struct tr_node *node, const struct tr_endpoint *to, enum disco_type type, const struct disco_bind *b,
+	const uint8_t shared[DISCO_KEY]);
 bool send_call(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_sockaddr *guess, unsigned n_guesses);
 
 /* A ping in a datagram of `size` bytes, never split. False: not sent. *room: the largest that a packet holds. */
 bool send_probe(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, const uint8_t txid[DISCO_TXID], uint16_t size,
 	uint16_t *room);
+
+/* ---- wrap.c: what goes and comes by peer relays ---- */
+tr_process wrap_in, wrap_out, wrap_answers;
+struct tr_endpoint wrap_endpoint(const struct tr_endpoint *udp, uint32_t vni); /* by the relay there */
+uint32_t wrap_vni(const struct tr_endpoint *e);
+/* Puts the header before the data, and makes the endpoint the relay's own. False: no room. */
+bool wrap(struct rte_mbuf *m, struct tr_endpoint *e, uint16_t protocol, bool control);
 
 /* ---- probe.c: path MTU ---- */
 void probe_beat(struct tr_node *node, uint32_t id, struct peer *p, const struct target *t); /* of the trusted path in use */

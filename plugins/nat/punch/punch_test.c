@@ -433,7 +433,7 @@ forgeries(void **state)
 	assert_string_equal(pump(h), "forged");
 	peer_pongs(h, peer4, 41641, PORT); /* its txid is used up */
 	assert_string_equal(pump(h), "replayed");
-	data[DISCO_PAYLOAD] = 9;
+	data[DISCO_PAYLOAD] = 10;
 	data[DISCO_PAYLOAD + 1] = 0;
 	deliver_bytes(h, other4, 99, PORT, data, seal(data, 2));
 	assert_string_equal(pump(h), "other_type");

@@ -3,7 +3,7 @@
  * From a datagram to what it says: find the peer by its disco key (any worker), then open the box and act (the peer's
  * owner). Nothing before the box is open changes any state.
  */
-#include "punch.h"
+#include "bind.h"
 
 #include <rte_mbuf.h>
 #include <rte_udp.h>
@@ -13,6 +13,8 @@
 #define PONG_BURST 128
 #define CALL_INTERVAL (SECOND / 2)
 #define CALL_BURST 4
+#define RELAY_INTERVAL (SECOND / 10) /* messages about peer relays */
+#define RELAY_BURST 32
 
 /* ---- Which peer ---- */
 
@@ -60,7 +62,8 @@ struct arrival {
 	struct peer *p;
 	const struct tr_peer *record;
 	const struct tr_endpoint *from;
-	bool relayed;
+	struct rte_mbuf *m; /* data at the payload */
+	bool relayed; /* not from an address of the peer itself */
 };
 
 /* The address that it came from, as targets have it. */
@@ -83,6 +86,9 @@ take_ping(struct tr_node *node, const struct arrival *a, const struct disco_mess
 		return DROP_RATE;
 	if (a->relayed) {
 		send_pong(node, p, a->from, m->txid);
+		if (a->from->gate == TR_KIND_RELAY)
+			via_pinged(node, a->id, p, a->from);
+		peer_schedule(node, a->id, p);
 		return DROP_CONSUMED;
 	}
 	const struct tr_endpoint e = source_of(a->from);
@@ -105,6 +111,12 @@ static enum drop
 take_pong(struct tr_node *node, const struct arrival *a, const struct disco_message *m)
 {
 	struct peer *p = a->p;
+	if (a->from->gate == TR_KIND_RELAY) {
+		if (!via_pong(node, a->id, m->txid))
+			return DROP_REPLAYED;
+		node->count[COUNT_PONGS]++;
+		return DROP_CONSUMED;
+	}
 	for (uint16_t i = 0; i < p->n; i++) {
 		struct target *t = &p->target[i];
 		for (unsigned k = 0; k < 2; k++) {
@@ -148,8 +160,8 @@ looks_hard(const struct disco_message *m)
 	return false;
 }
 
-static bool
-usable(const struct tr_sockaddr *a)
+bool
+peer_usable(const struct tr_sockaddr *a)
 {
 	static const uint8_t none[16];
 	const uint8_t *ip = a->addr.ip;
@@ -160,14 +172,22 @@ usable(const struct tr_sockaddr *a)
 	return ip[0] != 0xff && !(ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80);
 }
 
+/* By DERP, whose client is the node that has the disco key. */
+static bool
+by_node(const struct arrival *a, enum drop *why)
+{
+	*why = a->from->gate != TR_KIND_DERP ? DROP_BY_UDP : DROP_WRONG_NODE;
+	return a->from->gate == TR_KIND_DERP && memcmp(a->from->remote, a->record->public_key, 16) == 0 &&
+	       memcmp(a->from->local, a->record->public_key + 16, 16) == 0;
+}
+
 static enum drop
 take_call(struct tr_node *node, const struct arrival *a, const struct disco_message *m)
 {
 	struct peer *p = a->p;
-	if (!a->relayed)
-		return DROP_BY_UDP;
-	if (memcmp(a->from->remote, a->record->public_key, 16) != 0 || memcmp(a->from->local, a->record->public_key + 16, 16) != 0)
-		return DROP_WRONG_NODE;
+	enum drop why;
+	if (!by_node(a, &why))
+		return why;
 	if (!bucket_pass(&p->calls, *node->now, CALL_INTERVAL, CALL_BURST))
 		return DROP_RATE;
 	node->count[COUNT_CALLS]++;
@@ -177,7 +197,7 @@ take_call(struct tr_node *node, const struct arrival *a, const struct disco_mess
 	for (uint16_t i = 0; i < m->n; i++) {
 		struct tr_endpoint e = {.family = m->address[i].addr.family, .remote_port = m->address[i].port};
 		memcpy(e.remote, m->address[i].addr.ip, sizeof(e.remote));
-		struct target *t = usable(&m->address[i]) ? peer_target(p, &e, FROM_CALL) : NULL;
+		struct target *t = peer_usable(&m->address[i]) ? peer_target(p, &e, FROM_CALL) : NULL;
 		if (t == NULL || t->told || i >= TOLD_MAX)
 			continue;
 		const struct tr_path news = {.endpoint = peer_endpoint(node->self, t), .state = TR_PATH_UNTRIED, .origin = TR_PATH_CALLED};
@@ -196,20 +216,51 @@ take_call(struct tr_node *node, const struct arrival *a, const struct disco_mess
 }
 
 static enum drop
-act(struct tr_node *node, const struct arrival *a, const uint8_t *payload, size_t len)
+take_via(struct tr_node *node, const struct arrival *a)
+{
+	struct disco_relay path;
+	if (!disco_parse_relay(&path, rte_pktmbuf_mtod(a->m, const void *), a->m->data_len))
+		return DROP_SHORT;
+	node->count[COUNT_VIA_CALLS]++;
+	const bool taken = via_take(node, a->id, a->p, &path, false);
+	peer_schedule(node, a->id, a->p);
+	return taken ? DROP_CONSUMED : DROP_NOT_OURS;
+}
+
+/* About peer relays: a request is our relay's, an answer belongs to the peer that its path leads to. */
+static uint16_t
+take_relay(struct tr_node *node, const struct arrival *a, enum disco_type type)
+{
+	struct vias *v = vias_of(node->self, a->id);
+	enum drop why;
+	if (!by_node(a, &why))
+		return TR_DROP(why);
+	if (!bucket_pass(&v->messages, *node->now, RELAY_INTERVAL, RELAY_BURST))
+		return TR_DROP(DROP_RATE);
+	if (type == DISCO_CALL_ME_MAYBE_VIA)
+		return TR_DROP(take_via(node, a));
+	return type == DISCO_ALLOCATE ? OUT_REQUESTS : via_allocated(node, a->m);
+}
+
+static uint16_t
+act(struct tr_node *node, const struct arrival *a)
 {
 	struct disco_message m;
-	if (!disco_parse(&m, payload, len))
-		return DROP_SHORT;
+	if (!disco_parse(&m, rte_pktmbuf_mtod(a->m, const void *), a->m->data_len))
+		return TR_DROP(DROP_SHORT);
 	switch (m.type) {
 	case DISCO_PING:
-		return take_ping(node, a, &m);
+		return TR_DROP(take_ping(node, a, &m));
 	case DISCO_PONG:
-		return take_pong(node, a, &m);
+		return TR_DROP(take_pong(node, a, &m));
 	case DISCO_CALL_ME_MAYBE:
-		return take_call(node, a, &m);
+		return TR_DROP(take_call(node, a, &m));
+	case DISCO_CALL_ME_MAYBE_VIA:
+	case DISCO_ALLOCATE:
+	case DISCO_ALLOCATED:
+		return take_relay(node, a, m.type);
 	default:
-		return DROP_OTHER;
+		return TR_DROP(DROP_OTHER);
 	}
 }
 
@@ -219,16 +270,17 @@ receive(struct tr_node *node, struct rte_mbuf *m)
 	struct punch *punch = node->self;
 	const struct tr_meta *meta = tr_meta(m);
 	uint8_t *data = rte_pktmbuf_mtod(m, uint8_t *);
-	struct arrival a = {.id = meta->peer, .from = &meta->endpoint, .relayed = meta->endpoint.gate != TR_KIND_UDP};
+	struct arrival a = {.id = meta->peer, .from = &meta->endpoint, .m = m, .relayed = meta->endpoint.gate != TR_KIND_UDP};
 	a.p = peer_get(node, a.id, &a.record);
 	if (a.p == NULL || memcmp(a.record->disco_key, disco_sender(data), DISCO_KEY) != 0)
 		return TR_DROP(DROP_PEER_GONE);
 	if (!send_ready(punch, a.p, a.record))
-		return send_key(node, a.id, a.p, a.record, m) ? TR_HELD : TR_DROP(DROP_BUSY);
+		return send_key(node, a.id, a.p, a.record, m, OUT_PEER) ? TR_HELD : TR_DROP(DROP_BUSY);
 	const int len = disco_open(data, m->data_len, a.p->shared);
 	if (len < 0)
 		return TR_DROP(DROP_FORGED);
-	return TR_DROP(act(node, &a, data + DISCO_PAYLOAD, (size_t)len));
+	rte_pktmbuf_adj(m, DISCO_PAYLOAD);
+	return act(node, &a);
 }
 
 void

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Messages to a peer, and the key that they are sealed with. */
+#include "geneve.h"
 #include "punch.h"
+#include "relay_message.h"
 
 #include <rte_mbuf.h>
 
@@ -13,6 +15,7 @@
 struct key_job {
 	uint32_t peer, epoch;
 	struct rte_mbuf *m;
+	uint16_t gate; /* for m */
 	bool ok;
 	uint8_t secret[DISCO_KEY], disco_key[DISCO_KEY], shared[DISCO_KEY];
 };
@@ -51,7 +54,7 @@ key_done(struct tr_node *node, struct tr_job *job)
 		node->count[COUNT_KEYS]++;
 	}
 	if (j->m != NULL && current && j->ok)
-		node->host->emit(node, OUT_PEER, &j->m, 1);
+		node->host->emit(node, j->gate, &j->m, 1);
 	else if (j->m != NULL)
 		node->host->packet_drop(node, j->m, current ? DROP_FORGED : DROP_PEER_GONE);
 	if (current && j->ok)
@@ -59,7 +62,7 @@ key_done(struct tr_node *node, struct tr_job *job)
 }
 
 bool
-send_key(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_peer *record, struct rte_mbuf *m)
+send_key(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_peer *record, struct rte_mbuf *m, uint16_t gate)
 {
 	struct punch *punch = node->self;
 	if (p->computing >= (m != NULL ? KEY_JOBS : 1))
@@ -71,6 +74,7 @@ send_key(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_peer
 	j->peer = id;
 	j->epoch = punch->self->epoch;
 	j->m = m;
+	j->gate = gate;
 	memcpy(j->secret, punch->self->secret, DISCO_KEY);
 	memcpy(j->disco_key, record->disco_key, DISCO_KEY);
 	p->computing++;
@@ -82,9 +86,9 @@ send_key(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_peer
 
 /* ---- Messages ---- */
 
-/* A packet with room for a datagram; its payload goes to data + DISCO_PAYLOAD. NULL: none is free. */
-static struct rte_mbuf *
-begin(struct tr_node *node, size_t room, uint8_t **data)
+/* Its payload goes to data + DISCO_PAYLOAD. */
+struct rte_mbuf *
+send_begin(struct tr_node *node, size_t room, uint8_t **data)
 {
 	struct rte_mbuf *m = node->host->packet_new(node);
 	*data = m ? (uint8_t *)rte_pktmbuf_append(m, (uint16_t)room) : NULL;
@@ -97,20 +101,38 @@ begin(struct tr_node *node, size_t room, uint8_t **data)
 	return m;
 }
 
-static void
-finish(struct tr_node *node, struct peer *p, struct rte_mbuf *m, uint8_t *data, size_t payload, const struct tr_endpoint *to,
-	uint8_t flags)
+#define CONTROL (1u << 7) /* beside the flags of a packet: for a relay itself */
+
+/* Closes the box around the payload at data + DISCO_PAYLOAD. The gate it leaves by, or a drop. */
+static uint16_t
+close_box(struct tr_node *node, const uint8_t shared[DISCO_KEY], struct rte_mbuf *m, uint8_t *data, size_t payload,
+	const struct tr_endpoint *to, uint8_t flags)
 {
 	struct punch *punch = node->self;
 	struct tr_meta *meta = tr_meta(m);
 	uint8_t nonce[DISCO_NONCE];
 	node->host->crypto->random(nonce, sizeof(nonce));
-	disco_seal(data, payload, punch->self->key, nonce, p->shared);
+	disco_seal(data, payload, punch->self->key, nonce, shared);
 	meta->endpoint = *to;
+	meta->endpoint.flags &= TR_ENDPOINT_BOUND;
+	meta->peer = TR_NO_PEER;
 	meta->in = TR_IN_SELF;
-	meta->flags = TR_META_OWN | flags;
+	meta->flags = TR_META_OWN | (flags & TR_META_WHOLE);
 	meta->l3_len = 0;
-	node->host->emit(node, OUT, &m, 1);
+	if (to->gate == TR_KIND_RELAY && !wrap(m, &meta->endpoint, GENEVE_DISCO, (flags & CONTROL) != 0))
+		return TR_DROP(DROP_NO_ROOM);
+	return OUT;
+}
+
+static void
+finish(struct tr_node *node, const uint8_t shared[DISCO_KEY], struct rte_mbuf *m, uint8_t *data, size_t payload,
+	const struct tr_endpoint *to, uint8_t flags)
+{
+	const uint16_t gate = close_box(node, shared, m, data, payload, to, flags);
+	if (gate == OUT)
+		node->host->emit(node, OUT, &m, 1);
+	else
+		node->host->packet_drop(node, m, DROP_NO_ROOM);
 }
 
 void
@@ -118,11 +140,11 @@ send_ping(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, ui
 {
 	struct punch *punch = node->self;
 	uint8_t *data;
-	struct rte_mbuf *m = begin(node, DISCO_PING_SIZE, &data);
+	struct rte_mbuf *m = send_begin(node, DISCO_PING_SIZE, &data);
 	node->host->crypto->random(txid, DISCO_TXID);
 	if (m == NULL)
 		return;
-	finish(node, p, m, data, disco_ping(data + DISCO_PAYLOAD, txid, punch->self->node), to, 0);
+	finish(node, p->shared, m, data, disco_ping(data + DISCO_PAYLOAD, txid, punch->self->node), to, 0);
 	node->count[COUNT_PINGS_SENT]++;
 }
 
@@ -142,7 +164,7 @@ send_probe(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, c
 	}
 	memset(data + DISCO_PING_SIZE, 0, size - (size_t)DISCO_PING_SIZE);
 	disco_ping(data + DISCO_PAYLOAD, txid, punch->self->node);
-	finish(node, p, m, data, size - (size_t)DISCO_PAYLOAD, to, TR_META_WHOLE);
+	finish(node, p->shared, m, data, size - (size_t)DISCO_PAYLOAD, to, TR_META_WHOLE);
 	node->count[COUNT_PROBES_SENT]++;
 	return true;
 }
@@ -162,10 +184,10 @@ send_pong(struct tr_node *node, struct peer *p, const struct tr_endpoint *to, co
 {
 	uint8_t *data;
 	const struct tr_sockaddr where = seen(to);
-	struct rte_mbuf *m = begin(node, DISCO_PONG_SIZE, &data);
+	struct rte_mbuf *m = send_begin(node, DISCO_PONG_SIZE, &data);
 	if (m == NULL)
 		return;
-	finish(node, p, m, data, disco_pong(data + DISCO_PAYLOAD, txid, &where), to, 0);
+	finish(node, p->shared, m, data, disco_pong(data + DISCO_PAYLOAD, txid, &where), to, 0);
 	node->count[COUNT_PONGS_SENT]++;
 }
 
@@ -191,6 +213,59 @@ relay_of(struct tr_node *node, uint32_t id, struct tr_endpoint *relay)
 }
 
 bool
+send_by_derp(struct tr_node *node, uint32_t id, struct peer *p, struct rte_mbuf *m, uint8_t *data, size_t payload)
+{
+	struct tr_endpoint relay;
+	if (!relay_of(node, id, &relay)) {
+		node->host->packet_drop(node, m, DROP_NO_RELAY);
+		return false;
+	}
+	finish(node, p->shared, m, data, payload, &relay, 0);
+	return true;
+}
+
+void
+send_bind(struct tr_node *node, const struct tr_endpoint *to, enum disco_type type, const struct disco_bind *b,
+	const uint8_t shared[DISCO_KEY])
+{
+	uint8_t *data;
+	const struct tr_endpoint relay = wrap_endpoint(to, b->vni);
+	struct rte_mbuf *m = send_begin(node, DISCO_PAYLOAD + DISCO_BIND_LEN, &data);
+	if (m == NULL)
+		return;
+	finish(node, shared, m, data, disco_bind(data + DISCO_PAYLOAD, type, b), &relay, CONTROL);
+	node->count[COUNT_BINDS_SENT]++;
+}
+
+/* The way the packet names, or to the peer's home. */
+static uint16_t
+seal(struct tr_node *node, struct rte_mbuf *m)
+{
+	struct punch *punch = node->self;
+	struct tr_meta *meta = tr_meta(m);
+	const uint32_t id = meta->peer;
+	const struct tr_peer *record;
+	struct tr_endpoint to = meta->endpoint;
+	struct peer *p = peer_get(node, id, &record);
+	if (p == NULL)
+		return TR_DROP(DROP_PEER_GONE);
+	if (!send_ready(punch, p, record))
+		return send_key(node, id, p, record, m, OUT_SEAL) ? TR_HELD : TR_DROP(DROP_BUSY);
+	if (to.gate != TR_KIND_DERP && !relay_of(node, id, &to))
+		return TR_DROP(DROP_NO_RELAY);
+	const size_t payload = m->data_len;
+	uint8_t *data = (uint8_t *)rte_pktmbuf_prepend(m, DISCO_PAYLOAD);
+	return data != NULL ? close_box(node, p->shared, m, data, payload, &to, 0) : TR_DROP(DROP_NO_ROOM);
+}
+
+void
+send_sealed(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
+{
+	for (uint16_t i = 0; i < n; i++)
+		gate[i] = seal(node, pkts[i]);
+}
+
+bool
 send_call(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_sockaddr *guess, unsigned n_guesses)
 {
 	struct punch *punch = node->self;
@@ -213,10 +288,10 @@ send_call(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_soc
 	uint8_t *data;
 	if (n == 0 || !relay_of(node, id, &relay)) /* an empty list would take all our addresses from the peer */
 		return false;
-	struct rte_mbuf *m = begin(node, DISCO_PAYLOAD + 2 + 18 * n, &data);
+	struct rte_mbuf *m = send_begin(node, DISCO_PAYLOAD + 2 + 18 * n, &data);
 	if (m == NULL)
 		return false;
-	finish(node, p, m, data, disco_call_me_maybe(data + DISCO_PAYLOAD, own, n), &relay, 0);
+	finish(node, p->shared, m, data, disco_call_me_maybe(data + DISCO_PAYLOAD, own, n), &relay, 0);
 	node->count[COUNT_CALLS_SENT]++;
 	node->count[COUNT_PREDICTIONS] += predicted != 0;
 	p->called = *node->now;
