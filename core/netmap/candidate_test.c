@@ -262,12 +262,67 @@ full(void **state)
 	assert_int_equal(c.path[c.relay].endpoint.gate, TR_KIND_DERP);
 }
 
+static void
+tell_relay(uint32_t vni, enum tr_path_state state, uint32_t ms, uint64_t trust)
+{
+	struct tr_path news = {.endpoint = at("192.0.2.99"), .state = (uint8_t)state, .origin = TR_PATH_PROBED, .latency_us = ms * 1000,
+		.until = now + trust};
+	news.endpoint.gate = TR_KIND_RELAY;
+	memcpy(news.endpoint.local, &vni, sizeof(vni));
+	candidates_tell(&c, &news, now);
+}
+
+/* A path by a peer relay: better than DERP, worse than any direct one; doubled while it is not trusted. */
+static void
+peer_relays(void **state)
+{
+	(void)state;
+	begin(NULL, 4);
+	tell_relay(1, TR_PATH_ALIVE, 20, 6 * S);
+	expect("192.0.2.99", false);
+	tell_relay(2, TR_PATH_ALIVE, 5, 6 * S); /* another path of the same relay is another one */
+	assert_int_equal(c.n, 3);
+	tell("192.0.2.1", TR_PATH_ALIVE, 200, 6 * S); /* slower, but direct */
+	expect("192.0.2.1", false);
+	now += 2 * S;
+	tell_relay(1, TR_PATH_ALIVE, 1, 6 * S);
+	expect("192.0.2.1", false);
+	now += 5 * S; /* the direct one has not been answered on: a relay's answer takes over */
+	expect("192.0.2.1", true);
+	tell_relay(1, TR_PATH_ALIVE, 1, 6 * S);
+	expect("192.0.2.99", false);
+	now += 7 * S;
+	expect("192.0.2.99", true);
+	heard(NULL); /* by DERP: nothing is concluded from it while somebody probes */
+	expect("192.0.2.99", true);
+	tell_relay(1, TR_PATH_DEAD, 0, 0);
+	expect("derp 4", false);
+	tell_relay(1, TR_PATH_ALIVE, 1, 6 * S);
+	tell_relay(1, TR_PATH_GONE, 0, 0);
+	expect("derp 4", false);
+}
+
+/* A packet by a relay that nobody has bound to teaches nothing. */
+static void
+unknown_peer_relay(void **state)
+{
+	struct tr_endpoint e = at("192.0.2.99");
+	(void)state;
+	begin(NULL, 4);
+	e.gate = TR_KIND_RELAY;
+	candidates_heard(&c, &e, key, now);
+	assert_int_equal(c.n, 1);
+	expect("derp 4", false);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_relay), cmocka_unit_test(beside_a_relay), cmocka_unit_test(asks_to_hear),
 		cmocka_unit_test(probed), cmocka_unit_test(points), cmocka_unit_test(relays), cmocka_unit_test(full),
+		cmocka_unit_test(peer_relays),
+		cmocka_unit_test(unknown_peer_relay),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

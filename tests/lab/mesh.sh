@@ -10,7 +10,8 @@
 #
 # A gateway's kernel has a place of its own on the gateway's wire, from which it reaches the relay: through the same NATs.
 # MESH_INSTANCES[HOST] and MESH_LINKS[HOST] are added to a gateway's pipeline; MESH_ADDRESSES[HOST] to the other's netmap.
-declare -gA MESH_INSTANCES=() MESH_LINKS=() MESH_KERNEL=()
+# mesh_third, before mesh_gateways: the third gateway (`r`, of mesh_three) relays for both.
+declare -gA MESH_INSTANCES=() MESH_LINKS=() MESH_KERNEL=() MESH_PEERS=()
 
 mesh_public() { # FILE: the public key of a secret, also of a disco key
 	wg pubkey < "$1"
@@ -58,8 +59,8 @@ mesh_relay() {
 mesh_network() { # FILE
 	local key host
 	lab_topology "$1"
-	for host in a b; do [[ ${LAB_PORTS[$host]:-} != *wan* ]] || mesh_kernel "$host"; done
-	for key in a b relay a.disco b.disco; do (umask 077; wg genkey > "$LAB_DIR/$key.key"); done
+	for host in a b r; do [[ ${LAB_PORTS[$host]:-} != *wan* ]] || mesh_kernel "$host"; done
+	for key in a b r relay a.disco b.disco r.disco; do (umask 077; wg genkey > "$LAB_DIR/$key.key"); done
 	lab_stun_server
 	mesh_relay
 }
@@ -96,6 +97,9 @@ mesh_gateway() {
 			  - mux.wireguard  -> wg$me.cipher
 			  - mux.stun       -> stun.in
 			  - mux.punch      -> punch.in
+			  - mux.geneve     -> punch.geneve
+			  - punch.wireguard -> wg$me.relay
+			  - path.relay     -> punch.wrap
 			  - derp.wireguard -> wg$me.relay
 			  - derp.disco     -> punch.relay
 			  - wg$me.cipher     -> path.in
@@ -114,6 +118,7 @@ mesh_gateway() {
 			    lab: {region: 1, host: relay.test, address: "$relay", port: 443, certificate: "$MESH_PIN"}
 			  peers:
 			    $2: {public_key: "$3", disco_key: "$4", derp: 1, allowed_ips: [$allowed]}
+			    ${MESH_PEERS[$me]:-}
 		YAML
 	} > "$LAB_DIR/$me.yaml"
 	lab_daemon "$me" "$LAB_DIR/$me.yaml"
@@ -135,6 +140,58 @@ mesh_gateways() { # [PUNCH-OPTIONS-A] [PUNCH-OPTIONS-B]
 	mesh_gateway b a "$(mesh_public "$LAB_DIR/a.key")" "$(mesh_public "$LAB_DIR/a.disco.key")" "${2:-}"
 	lab_wait "a's relay and addresses" mesh_ready a
 	lab_wait "b's relay and addresses" mesh_ready b
+}
+
+# Its port is on the internet, and the netmap permits `a` to ask for a path.
+mesh_third() {
+	local host peer
+	peer() { echo "$1: {public_key: \"$(mesh_public "$LAB_DIR/$1.key")\", disco_key: \"$(mesh_public "$LAB_DIR/$1.disco.key")\", derp: 1$2}"; }
+	for host in a b; do MESH_PEERS[$host]=$(peer r ", relay: true"); done
+	cat > "$LAB_DIR/r.yaml" <<-YAML
+		instances:
+		  wan:    {class: interface, $(lab_interface r)}
+		  mux:    {class: mux}
+		  path:   {class: path}
+		  wgr:    {class: wireguard, listen: 41641, private_key: "file:$LAB_DIR/r.key"}
+		  derp:   {class: derp, home: 1, private_key: "file:$LAB_DIR/r.key"}
+		  punch:  {class: punch, listen: 41641, peers: wgr, node_key: "$(mesh_public "$LAB_DIR/r.key")", private_key: "file:$LAB_DIR/r.disco.key"}
+		  relay:  {class: udp-relay, listen: 40000, peers: wgr, addresses: ["${LAB_ADDRESS4[r]%/*}:40000"]}
+		  router: {class: route, address: 100.64.0.3, routes: {100.64.0.0/10: wgr.plain}}
+		links:
+		  - wan.udp        -> mux.in
+		  - wan.ip         -> drop
+		  - mux.wireguard  -> wgr.cipher
+		  - mux.punch      -> punch.in
+		  - mux.relay      -> relay.in
+		  - relay.out      -> path.in
+		  - punch.requests -> relay.requests
+		  - relay.answers  -> punch.answers
+		  - derp.wireguard -> wgr.relay
+		  - derp.disco     -> punch.relay
+		  - wgr.cipher     -> path.in
+		  - punch.out      -> path.in
+		  - path.udp       -> wan.ip
+		  - path.derp      -> derp.in
+		  - wgr.plain      -> router.in
+		  - router.udp     -> drop
+		netmap:
+		  derp:
+		    lab: {region: 1, host: relay.test, address: 203.0.113.1, port: 443, certificate: "$MESH_PIN"}
+		  peers:
+		    $(peer a ", relay_client: true")
+		    $(peer b "")
+	YAML
+	lab_daemon r "$LAB_DIR/r.yaml"
+	MESH_R=$LAB_PID
+	third_ready() { lab_tailrace r show derp --json | jq -e '.state.connected == 1'; }
+	lab_wait "the third gateway's DERP relay" third_ready
+}
+
+# direct, derp or relay: what a gateway uses to reach its peer
+mesh_used() { # [GATEWAY]
+	local other=b
+	[ "${1:-a}" = a ] || other=a
+	lab_tailrace "${1:-a}" peers --json | jq -r --arg other $other '[.peers[] | select(.name == $other) | .path][0] // "-"'
 }
 
 mesh_now() { date +%s%3N; }
@@ -192,6 +249,15 @@ mesh_pair() {
 		hosts: {a: {behind: left, port: ${4:-true}}, b: {behind: right, port: ${3:-true}}}
 	YAML
 	echo "$LAB_DIR/pair.yaml"
+}
+
+# mesh_three TYPE TYPE: the same with a third gateway, on the internet
+mesh_three() {
+	cat > "$LAB_DIR/three.yaml" <<-YAML
+		nats: {left: {type: $1}, right: {type: $2}}
+		hosts: {a: {behind: left, port: true}, b: {behind: right, port: true}, r: {port: true}}
+	YAML
+	echo "$LAB_DIR/three.yaml"
 }
 
 # mesh_stock FILE SECONDS [PUNCH-OPTIONS]: Tailscale's path engine in place of `b` begins; the same four words

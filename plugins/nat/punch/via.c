@@ -255,7 +255,9 @@ via_pinged(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_en
 {
 	struct vias *v = vias_of(node->self, id);
 	struct via *via = bind_find(v, from);
-	if (via != NULL && !trusted(via, *node->now) && *node->now >= via->pinged + 200 * MS)
+	/* Until it has bound, what we sent did not reach it: its first ping is the time for the next of ours. */
+	const uint64_t gap = via != NULL && via->answered == 0 ? 10 * MS : 200 * MS;
+	if (via != NULL && !trusted(via, *node->now) && *node->now >= via->pinged + gap)
 		bind_ping(node, p, via);
 }
 
