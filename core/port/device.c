@@ -85,9 +85,21 @@ plug(const struct appliance_port *cfg, struct device *d, char *why, size_t size)
 	return true;
 }
 
+/*
+ * Bytes of one of a memif's buffers. A packet that needs several is written over itself by DPDK 22.11's receiver, and one
+ * that lacks its last makes it read beyond the ring.
+ */
+static uint32_t
+memif_buffer(const char *device)
+{
+	char value[16];
+	const unsigned long size = device_arg(device, "bsize", value, sizeof(value)) ? strtoul(value, NULL, 10) : 2048;
+	return size > 64 && size <= UINT16_MAX ? (uint32_t)size : 2048;
+}
+
 /* Largest IP packet: what device, its kernel interface and the packet buffers take. */
 static uint16_t
-max_mtu(const struct device *d, const struct rte_eth_dev_info *info, struct rte_mempool *pool)
+max_mtu(const struct device *d, const char *device, const struct rte_eth_dev_info *info, struct rte_mempool *pool)
 {
 	const uint32_t l2 = RTE_ETHER_HDR_LEN + 4;
 	uint32_t mtu = rte_pktmbuf_data_room_size(pool) - RTE_PKTMBUF_HEADROOM - TR_TAILROOM - l2;
@@ -96,6 +108,8 @@ max_mtu(const struct device *d, const struct rte_eth_dev_info *info, struct rte_
 		mtu = info->max_mtu;
 	if (!d->memif && info->max_rx_pktlen > l2 && info->max_rx_pktlen - RTE_ETHER_HDR_LEN < mtu)
 		mtu = info->max_rx_pktlen - RTE_ETHER_HDR_LEN;
+	if (d->memif && memif_buffer(device) - l2 < mtu)
+		mtu = memif_buffer(device) - l2;
 	if (d->iface[0] != 0) {
 		char path[64];
 		snprintf(path, sizeof(path), "/sys/class/net/%s/mtu", d->iface);
@@ -237,7 +251,7 @@ device_open(const struct appliance_port *cfg, struct rte_mempool *pool, uint16_t
 		d->rx_queues = (uint16_t)RTE_MIN(cfg->queues, (uint64_t)info.max_rx_queues);
 		/* Both sides of a memif must have the same number of rings. */
 		d->tx_queues = RTE_MIN(d->memif ? d->rx_queues : workers, info.max_tx_queues);
-		d->mtu = max_mtu(d, &info, pool);
+		d->mtu = max_mtu(d, cfg->device, &info, pool);
 		r = configure(d, &info);
 	}
 	if (r == 0)

@@ -132,6 +132,22 @@ workers_share_a_tx_queue(void **state)
 	ports_close();
 }
 
+/* Larger packets would need several of a memif's buffers. */
+static void
+a_memifs_buffers_bound_its_mtu(void **state)
+{
+	char server[128];
+	struct port_info info;
+	for (unsigned size = 1000; size <= 1500; size += 500) {
+		snprintf(server, sizeof(server), "net_memif_b%u,role=server,id=4,socket=%s/b,socket-abstract=no,bsize=%u", size, dir, size);
+		struct appliance a = appliance("b", server);
+		open_all(&a, 1);
+		port_show(port_find("b"), &info);
+		assert_int_equal(info.mtu, size - 18);
+		ports_close();
+	}
+}
+
 static void
 unknown_device_is_named_with_its_line(void **state)
 {
@@ -224,7 +240,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(ring_loops_back),
-	        cmocka_unit_test(workers_share_a_tx_queue),
+	        cmocka_unit_test(workers_share_a_tx_queue), cmocka_unit_test(a_memifs_buffers_bound_its_mtu),
 	        cmocka_unit_test(unknown_device_is_named_with_its_line),
 	        cmocka_unit_test(vanished_interface_is_reopened),
 	        cmocka_unit_test(default_route_is_not_taken),
