@@ -56,7 +56,7 @@ struct engine_config {
 	const struct appliance *appliance; /* poll mode, job and service threads, limits, directories */
 	struct rte_mempool *pool;
 	struct loop *control;
-	struct catalogue catalogue; /* the engine frees it */
+	struct catalogue catalogue; /* the engine takes it, if it comes to be */
 	uint16_t workers;
 	const uint16_t *cpu; /* per worker; NULL: not pinned */
 	const char *aead;    /* engine's name; NULL: the best for this CPU */

@@ -158,8 +158,10 @@ run(struct daemon *d, struct plan *plan, struct catalogue *c)
 	d->engine = engine_new(&config);
 	if (!d->engine) {
 		log_error("tailraced", "can't start the engine: out of memory or threads");
+		plan_free(plan);
 		return EXIT_FAILURE;
 	}
+	*c = (struct catalogue){0}; /* the engine's now */
 	snprintf(path, sizeof(path), "%s/tailrace.sock", d->appliance.run_dir);
 	struct management *m = management_new(d->control, path, d->appliance.group, why, sizeof(why));
 	if (!m)
@@ -186,43 +188,56 @@ run(struct daemon *d, struct plan *plan, struct catalogue *c)
 	return d->exit_code;
 }
 
+/* From the event loop to the end of the daemon. Takes the plan; of the catalogue what is left is the caller's. */
 static int
-start(struct daemon *d, const char *cfg, const char *pipeline)
+serve(struct daemon *d, struct plan *plan, struct catalogue *c)
 {
-	struct arena *arena = arena_new(64u << 20);
 	struct diags diags = {0};
-	struct catalogue c = {0};
-	int code = BAD_CONFIGURATION;
+	int code = EXIT_FAILURE;
 
-	if (!appliance_load(arena, cfg, &d->appliance, &diags))
-		goto bad;
-	log_open(STDERR_FILENO, (enum tr_log_level)d->appliance.log_level);
-	if (pipeline)
-		d->appliance.pipeline = pipeline;
-	if (!privileges_take(&d->appliance))
-		return EXIT_FAILURE;
-	struct plan *plan = pipeline_load(&d->appliance, d->appliance.pipeline, &c, &diags);
-	if (!plan)
-		goto bad;
+	d->control = loop_new("control", 65536);
+	if (!d->control || rcu_init() != 0 || crypto_init() != 0 || eal_start(&d->appliance) != 0) {
+		plan_free(plan);
+		return code;
+	}
+	if (make_pool(d) && start_services(d, &diags))
+		code = run(d, plan, c);
+	else
+		plan_free(plan);
 	diags_print(&diags, stderr);
 	diags_free(&diags);
-	diags = (struct diags){0};
-	code = EXIT_FAILURE;
-	d->control = loop_new("control", 65536);
-	if (!d->control || rcu_init() != 0 || crypto_init() != 0 || eal_start(&d->appliance) != 0)
-		return code;
-	if (make_pool(d) && start_services(d, &diags))
-		code = run(d, plan, &c);
-	diags_print(&diags, stderr);
 	ports_close();
 	loop_free(d->control);
 	netmap_fini(); /* its last save still reads under RCU */
 	rcu_fini();
 	rte_eal_cleanup();
 	return code;
-bad:
+}
+
+static int
+start(struct daemon *d, const char *cfg, const char *pipeline)
+{
+	struct arena *arena = arena_new(64u << 20); /* what the appliance says: until the end */
+	struct diags diags = {0};
+	struct catalogue c = {0};
+	struct plan *plan = NULL;
+	int code = BAD_CONFIGURATION;
+
+	if (appliance_load(arena, cfg, &d->appliance, &diags)) {
+		log_open(STDERR_FILENO, (enum tr_log_level)d->appliance.log_level);
+		if (pipeline)
+			d->appliance.pipeline = pipeline;
+		if (privileges_take(&d->appliance))
+			plan = pipeline_load(&d->appliance, d->appliance.pipeline, &c, &diags);
+		else
+			code = EXIT_FAILURE;
+	}
 	diags_print(&diags, stderr);
 	diags_free(&diags);
+	if (plan)
+		code = serve(d, plan, &c);
+	catalogue_free(&c);
+	arena_free(arena);
 	return code;
 }
 

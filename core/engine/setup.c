@@ -72,7 +72,6 @@ engine_new(const struct engine_config *c)
 	e->config = *c;
 	e->control = c->control;
 	e->pool = c->pool;
-	e->catalogue = c->catalogue;
 	e->workers = c->workers;
 	e->services = (uint16_t)RTE_MAX(1u, (unsigned)c->appliance->service_threads);
 	e->threads = e->workers + e->services;
@@ -96,6 +95,7 @@ engine_new(const struct engine_config *c)
 		engine_free(e);
 		return NULL;
 	}
+	e->catalogue = c->catalogue;
 	e->tick = loop_timer(e->control, 10, 10, tick, e);
 	return e;
 }
