@@ -11,7 +11,7 @@
 # A gateway's kernel has a place of its own on the gateway's wire, from which it reaches the relay: through the same NATs.
 # MESH_INSTANCES[HOST] and MESH_LINKS[HOST] are added to a gateway's pipeline; MESH_ADDRESSES[HOST] to the other's netmap.
 # mesh_third, before mesh_gateways: the third gateway (`r`, of mesh_three) relays for both.
-declare -gA MESH_INSTANCES=() MESH_LINKS=() MESH_KERNEL=() MESH_PEERS=()
+declare -gA MESH_INSTANCES=() MESH_LINKS=() MESH_KERNEL=() MESH_PEERS=() MESH_NODE=() MESH_DISCO=()
 
 mesh_public() { # FILE: the public key of a secret, also of a disco key
 	wg pubkey < "$1"
@@ -142,11 +142,16 @@ mesh_gateways() { # [PUNCH-OPTIONS-A] [PUNCH-OPTIONS-B]
 	lab_wait "b's relay and addresses" mesh_ready b
 }
 
-# Its port is on the internet, and the netmap permits `a` to ask for a path.
+# A peer of a netmap, without allowed IPs. MESH_NODE[HOST] and MESH_DISCO[HOST]: its public keys, where they are not ours.
+mesh_peer() { # HOST [MORE]
+	echo "$1: {public_key: \"${MESH_NODE[$1]:-$(mesh_public "$LAB_DIR/$1.key")}\"," \
+		"disco_key: \"${MESH_DISCO[$1]:-$(mesh_public "$LAB_DIR/$1.disco.key")}\", derp: 1${2:-}}"
+}
+
+# `r` may relay for both, and `a` or whoever $1 says may ask it.
 mesh_third() {
-	local host peer
-	peer() { echo "$1: {public_key: \"$(mesh_public "$LAB_DIR/$1.key")\", disco_key: \"$(mesh_public "$LAB_DIR/$1.disco.key")\", derp: 1$2}"; }
-	for host in a b; do MESH_PEERS[$host]=$(peer r ", relay: true"); done
+	local host
+	for host in a b; do MESH_PEERS[$host]=$(mesh_peer r ", relay: true"); done
 	cat > "$LAB_DIR/r.yaml" <<-YAML
 		instances:
 		  wan:    {class: interface, $(lab_interface r)}
@@ -178,8 +183,8 @@ mesh_third() {
 		  derp:
 		    lab: {region: 1, host: relay.test, address: 203.0.113.1, port: 443, certificate: "$MESH_PIN"}
 		  peers:
-		    $(peer a ", relay_client: true")
-		    $(peer b "")
+		    $(mesh_peer a "$([ "${1:-a}" != a ] || echo ", relay_client: true")")
+		    $(mesh_peer b "$([ "${1:-a}" != b ] || echo ", relay_client: true")")
 	YAML
 	lab_daemon r "$LAB_DIR/r.yaml"
 	MESH_R=$LAB_PID
@@ -251,11 +256,11 @@ mesh_pair() {
 	echo "$LAB_DIR/pair.yaml"
 }
 
-# mesh_three TYPE TYPE: the same with a third gateway, on the internet
+# mesh_three TYPE TYPE [B-IS-GATEWAY] [R-IS-GATEWAY]: the same with a third host, on the internet
 mesh_three() {
 	cat > "$LAB_DIR/three.yaml" <<-YAML
 		nats: {left: {type: $1}, right: {type: $2}}
-		hosts: {a: {behind: left, port: true}, b: {behind: right, port: true}, r: {port: true}}
+		hosts: {a: {behind: left, port: true}, b: {behind: right, port: ${3:-true}}, r: {port: ${4:-true}}}
 	YAML
 	echo "$LAB_DIR/three.yaml"
 }

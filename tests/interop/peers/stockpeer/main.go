@@ -6,7 +6,7 @@
 // of one peer, given by a control server in the same process. It says what it is in DIR/self.json, pings the peer through
 // the tunnel ten times a second once DIR/go exists, and says what becomes of each, one line of JSON.
 //
-//	stockpeer -dir DIR -node BASE64 -disco BASE64 | -peer DIR [-second] [-endpoint IP:PORT] [-derp IP:PORT -host NAME] [-stun IP] [-seconds N]
+//	stockpeer -dir DIR -node BASE64 -disco BASE64 | -peer DIR [-second] [-endpoint IP:PORT] [-derp IP:PORT -host NAME] [-stun IP] [-seconds N] [-relay-node BASE64 -relay-disco BASE64]
 package main
 
 import (
@@ -33,16 +33,18 @@ import (
 )
 
 var (
-	dir      = flag.String("dir", "", "directory for self.json, go and the node's state")
-	node     = flag.String("node", "", "WireGuard key of the peer")
-	disco    = flag.String("disco", "", "disco key of the peer")
-	peerDir  = flag.String("peer", "", "instead of node and disco: directory of another stockpeer")
-	second   = flag.Bool("second", false, "of two: has the address in the tunnel that the peer has otherwise")
-	endpoint = flag.String("endpoint", "", "an address of the peer")
-	derp     = flag.String("derp", "", "relay, of region 1")
-	host     = flag.String("host", "relay.test", "its name")
-	stun     = flag.String("stun", "203.0.113.1", "address of a STUN server")
-	seconds  = flag.Int("seconds", 20, "how long to ping")
+	dir        = flag.String("dir", "", "directory for self.json, go and the node's state")
+	node       = flag.String("node", "", "WireGuard key of the peer")
+	disco      = flag.String("disco", "", "disco key of the peer")
+	peerDir    = flag.String("peer", "", "instead of node and disco: directory of another stockpeer")
+	second     = flag.Bool("second", false, "of two: has the address in the tunnel that the peer has otherwise")
+	endpoint   = flag.String("endpoint", "", "an address of the peer")
+	derp       = flag.String("derp", "", "relay, of region 1")
+	host       = flag.String("host", "relay.test", "its name")
+	stun       = flag.String("stun", "203.0.113.1", "address of a STUN server")
+	relayNode  = flag.String("relay-node", "", "WireGuard key of a peer that may relay, 100.64.0.3")
+	relayDisco = flag.String("relay-disco", "", "its disco key")
+	seconds    = flag.Int("seconds", 20, "how long to ping")
 )
 
 var peerIP, ownIP = "100.64.0.1", "100.64.0.9"
@@ -101,10 +103,21 @@ func netmap(req *tailcfg.MapRequest) *tailcfg.MapResponse {
 		peer.Endpoints = []netip.AddrPort{netip.MustParseAddrPort(*endpoint)}
 	}
 	peer.Endpoints = append(peer.Endpoints, told.Endpoints...)
+	peers, filter := []*tailcfg.Node{peer}, tailcfg.FilterAllowAll
+	if *relayNode != "" {
+		third := netip.MustParsePrefix("100.64.0.3/32")
+		peer.Cap = tailcfg.CurrentCapabilityVersion // peer relays need it of all three
+		peers = append(peers, &tailcfg.Node{ID: 3, StableID: "n3", Name: "relay.test.", User: 1,
+			Key: key.NodePublicFromRaw32(raw(*relayNode)), DiscoKey: key.DiscoPublicFromRaw32(raw(*relayDisco)),
+			Addresses: []netip.Prefix{third}, AllowedIPs: []netip.Prefix{third}, HomeDERP: 1, Cap: tailcfg.CurrentCapabilityVersion,
+			MachineAuthorized: true, Online: &online, Hostinfo: (&tailcfg.Hostinfo{}).View()})
+		filter = append(filter[:len(filter):len(filter)], tailcfg.FilterRule{SrcIPs: []string{third.String()},
+			CapGrant: []tailcfg.CapGrant{{Dsts: []netip.Prefix{self}, CapMap: tailcfg.PeerCapMap{tailcfg.PeerCapabilityRelayTarget: nil}}}})
+	}
 	return &tailcfg.MapResponse{
 		Node: &tailcfg.Node{ID: 1, StableID: "n1", Name: "stock.test.", User: 1, Key: req.NodeKey, Addresses: []netip.Prefix{self},
 			AllowedIPs: []netip.Prefix{self}, Cap: tailcfg.CurrentCapabilityVersion, MachineAuthorized: true},
-		Peers: []*tailcfg.Node{peer}, DERPMap: derpMap(), PacketFilter: tailcfg.FilterAllowAll, DNSConfig: &tailcfg.DNSConfig{},
+		Peers: peers, DERPMap: derpMap(), PacketFilter: filter, DNSConfig: &tailcfg.DNSConfig{},
 		Domain: "test", UserProfiles: []tailcfg.UserProfile{{ID: 1, LoginName: "a@test"}}, ControlTime: &now}
 }
 
@@ -195,15 +208,18 @@ func main() {
 			defer cancel()
 			r, err := lc.Ping(c, netip.MustParseAddr(peerIP), tailcfg.PingICMP)
 			ok := err == nil && r.Err == ""
-			address, relay := "", ""
+			address, relay, through := "", "", ""
 			if st, err := lc.Status(c); err == nil {
-				for _, p := range st.Peer {
-					address, relay = p.CurAddr, p.Relay
+				for k, p := range st.Peer {
+					if k != key.NodePublicFromRaw32(raw(*node)) {
+						continue
+					}
+					address, relay, through = p.CurAddr, p.Relay, p.PeerRelay
 				}
 			}
 			printing.Lock()
 			defer printing.Unlock()
-			fmt.Printf("{\"at\":%.3f,\"ok\":%v,\"direct\":%q,\"relay\":%q,\"rtt\":%.4f}\n", at.Seconds(), ok, address, relay,
+			fmt.Printf("{\"at\":%.3f,\"ok\":%v,\"direct\":%q,\"relay\":%q,\"through\":%q,\"rtt\":%.4f}\n", at.Seconds(), ok, address, relay, through,
 				time.Since(began).Seconds()-at.Seconds())
 		}()
 		time.Sleep(100 * time.Millisecond)
