@@ -4,6 +4,7 @@
 #include "port/device.h"
 #include "port/guard.h"
 #include "port/tun.h"
+#include "underlay.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -241,6 +242,20 @@ guarded(struct doctor *d, const char *area, const struct appliance_port *p)
 	diags_free(&said);
 }
 
+/* A NIC that is taken hears no DHCP and no router's advertisement any more: what they say has to be written down. */
+static void
+told_by_others(struct doctor *d, const char *area, const struct appliance_port *p)
+{
+	char iface[64], advice[240] = "";
+	struct underlay u;
+	if (d->root[0] != '\0' || !guard_iface(p->device, iface, sizeof(iface)) || !underlay_of(iface, &u))
+		return;
+	snprintf(advice, sizeof(advice), "have %s reserved for this box, and write it into the pipeline as `address`%s%s%s",
+		u.address[0] ? u.address : "its address", u.gateway[0] ? ", " : "", u.gateway, u.gateway[0] ? " as `gateway`" : "");
+	find(d, DOCTOR_WARNING, area, advice, "%s has its addresses by %s%s%s: the gateway asks for none, and heeds no change of them", iface,
+		u.dhcp ? "DHCP" : "", u.dhcp && u.ra ? " and " : "", u.ra ? "a router's advertisements" : "");
+}
+
 static void
 ports(struct doctor *d)
 {
@@ -260,6 +275,7 @@ ports(struct doctor *d)
 		else
 			virtual_port(d, area, p->device);
 		guarded(d, area, p);
+		told_by_others(d, area, p);
 		if (p->queues < a->n_lcores)
 			find(d, DOCTOR_NOTE, area, "queues = as many as there are workers, where the device has them",
 				"%llu receive queues for %u workers: the others wait for what they hand on", (unsigned long long)p->queues,

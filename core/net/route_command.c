@@ -40,6 +40,27 @@ route_show(void *self, struct tr_show *out)
 	out->end(out);
 }
 
+/* Of a table that is nearly full: what is more is refused, whoever brings it. */
+static int
+status_command(void *self, int argc, char *const *argv, struct tr_show *out)
+{
+	struct route *r = self;
+	const struct route_counts c = route_table_counts(r->table);
+	const uint32_t routes = c.pipeline + c.added;
+	char text[200];
+	snprintf(text, sizeof(text), "%u of %u routes", routes, route_limit);
+	out->text(out, "state", text);
+	if (routes >= route_limit - route_limit / 10) {
+		snprintf(text, sizeof(text), "its table holds %u of %u routes%s (limits.routes of appliance.cfg)", routes, route_limit,
+			routes == route_limit ? ": it takes no more" : "");
+		out->text(out, "note", text);
+	} else if (c.hops >= ROUTE_HOPS - ROUTE_HOPS / 10) {
+		snprintf(text, sizeof(text), "its table holds %u of %u next hops", c.hops, ROUTE_HOPS);
+		out->text(out, "note", text);
+	}
+	return 0;
+}
+
 static int
 add_command(void *self, int argc, char *const *argv, struct tr_show *out)
 {
@@ -100,6 +121,7 @@ find_command(void *self, int argc, char *const *argv, struct tr_show *out)
 const struct tr_command route_commands[] = {
 	{"add", "PREFIX INSTANCE.GATE [via ADDRESS]", "Adds a route, or replaces one added before, until the instance ends.", add_command},
 	{"del", "PREFIX", "Removes a route that is not the pipeline's.", del_command},
+	{"status", "", "Says how full the table is.", status_command},
 	{"find", "ADDRESS", "Says where packets to this address go.", find_command},
 	{0},
 };
