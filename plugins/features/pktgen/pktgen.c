@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pktgen.h"
 
+#include "set.h"
+#include "stream.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,33 +211,6 @@ static const struct tr_option pktgen_options[] = {
 /* ---- Operator ---- */
 
 static void
-show_meter(const struct meter *m, const char *name, struct tr_show *out)
-{
-	static const struct {
-		const char *name;
-		double share;
-	} latency[] = {{"p50_ns", 0.5}, {"p90_ns", 0.9}, {"p99_ns", 0.99}, {"p999_ns", 0.999}};
-
-	if (meter_get(&m->sent) == 0 && meter_get(&m->received) == 0)
-		return;
-	out->begin(out, name);
-	out->uint(out, "lost", meter_lost(m));
-	out->uint(out, "sent", meter_get(&m->sent));
-	out->uint(out, "received", meter_get(&m->received));
-	out->uint(out, "duplicates", meter_get(&m->duplicates));
-	out->uint(out, "reordered", meter_get(&m->reordered));
-	out->uint(out, "too_old", meter_get(&m->too_old));
-	out->uint(out, "longest_gap_ns", meter_get(&m->longest_gap));
-	out->uint(out, "longest_gap_watched_ns", meter_get(&m->longest_watched));
-	out->begin(out, "latency");
-	for (size_t i = 0; i < sizeof(latency) / sizeof(*latency); i++)
-		out->uint(out, latency[i].name, meter_latency(m, latency[i].share));
-	out->uint(out, "max_ns", meter_get(&m->latency_max));
-	out->end(out);
-	out->end(out);
-}
-
-static void
 show_run(struct pktgen *g, struct tr_show *out)
 {
 	static const char *const names[DIRECTIONS] = {"up", "down", "through"};
@@ -243,7 +219,7 @@ show_run(struct pktgen *g, struct tr_show *out)
 	out->uint(out, "counters_seen_twice", meter_get(&g->counter_twice));
 	out->uint(out, "counters_too_old", meter_get(&g->counter_old));
 	for (int d = 0; d < DIRECTIONS; d++)
-		show_meter(&g->meter[d], names[d], out);
+		meter_show(&g->meter[d], names[d], out);
 }
 
 static void
@@ -321,27 +297,11 @@ command_set(void *self, int argc, char *const *argv, struct tr_show *out)
 {
 	struct pktgen *g = self;
 	struct options o = g->live;
-	char why[128];
+	int rc = set_command(&(struct settings){pktgen_options, pktgen_check, pktgen_reconfigure, g, &o, &o.size, &g->size_text}, argc,
+		argv, out);
 
-	if (argc != 2) {
-		out->error(out, "set OPTION VALUE");
-		return -EINVAL;
-	}
-	if (!set_live(pktgen_options, &o, argv[0], argv[1], why, sizeof(why)) || !pktgen_check(&o, why, sizeof(why))) {
-		out->error(out, "%s", why);
-		return -EINVAL;
-	}
-	if (o.size == argv[1]) { /* which is gone when this returns */
-		char *text = strdup(o.size);
-		if (!text)
-			return -ENOMEM;
-		free(g->size_text);
-		o.size = g->size_text = text;
-	}
-	pktgen_reconfigure(g, &o);
 	g->host->crypto->wipe(&o, sizeof(o));
-	out->text(out, argv[0], argv[1]);
-	return 0;
+	return rc;
 }
 
 static const struct tr_command commands[] = {
@@ -431,6 +391,6 @@ static const struct tr_class pktgen_class = {
 	.show = pktgen_show,
 };
 
-static const struct tr_class *const classes[] = {&pktgen_class, NULL};
+static const struct tr_class *const classes[] = {&pktgen_class, &stream_class, NULL};
 
 TR_PLUGIN(.name = "pktgen", .version = TR_VERSION, .summary = "Test peer and traffic generator", .classes = classes);

@@ -112,9 +112,6 @@ struct pktgen {
 	struct meter meter[DIRECTIONS];
 };
 
-/* Longer loops mean that this thread was kept from its CPU: while it sends, it works once a tick. */
-#define LOOP_MAX UINT64_C(200000)
-
 /* session.c: handshakes and timers. Worker 0 but where said. */
 void sessions_tick(struct tr_node *node, struct pktgen *g, uint64_t now);
 uint16_t handshake_in(struct tr_node *node, struct pktgen *g, struct rte_mbuf *m, const uint8_t *msg, size_t len);
@@ -144,6 +141,3 @@ void faults_emit(struct tr_node *node, struct pktgen *g, struct rte_mbuf *const 
 uint32_t faults_out(struct tr_node *node, struct pktgen *g, uint64_t now); /* roams and floods; packets sent */
 void faults_flush(struct tr_node *node, struct pktgen *g); /* what was held back goes */
 void faults_drop(struct tr_node *node, struct pktgen *g);  /* what was held back never goes */
-
-/* set.c. Control: sets a live number or name of `options` from its text. False, with a reason. */
-bool set_live(const struct tr_option *table, void *options, const char *key, const char *value, char *why, size_t size);

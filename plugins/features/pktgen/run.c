@@ -84,3 +84,30 @@ run_show(const struct run *r, struct tr_show *out)
 	out->uint(out, "duration_ns", meter_get(&r->ns));
 	out->uint(out, "sender_late_max_ns", meter_get(&r->late_max));
 }
+
+void
+meter_show(const struct meter *m, const char *name, struct tr_show *out)
+{
+	static const struct {
+		const char *name;
+		double share;
+	} latency[] = {{"p50_ns", 0.5}, {"p90_ns", 0.9}, {"p99_ns", 0.99}, {"p999_ns", 0.999}};
+
+	if (meter_get(&m->sent) == 0 && meter_get(&m->received) == 0)
+		return;
+	out->begin(out, name);
+	out->uint(out, "lost", meter_lost(m));
+	out->uint(out, "sent", meter_get(&m->sent));
+	out->uint(out, "received", meter_get(&m->received));
+	out->uint(out, "duplicates", meter_get(&m->duplicates));
+	out->uint(out, "reordered", meter_get(&m->reordered));
+	out->uint(out, "too_old", meter_get(&m->too_old));
+	out->uint(out, "longest_gap_ns", meter_get(&m->longest_gap));
+	out->uint(out, "longest_gap_watched_ns", meter_get(&m->longest_watched));
+	out->begin(out, "latency");
+	for (size_t i = 0; i < sizeof(latency) / sizeof(*latency); i++)
+		out->uint(out, latency[i].name, meter_latency(m, latency[i].share));
+	out->uint(out, "max_ns", meter_get(&m->latency_max));
+	out->end(out);
+	out->end(out);
+}

@@ -9,6 +9,8 @@
 #define SECOND 1000000000ull
 #define TICK UINT64_C(100000) /* what falls due within it goes together: a packet alone costs several times one of ten */
 #define BURST 32
+/* Longer loops mean that this thread was kept from its CPU: while it sends, it works once a tick. */
+#define RUN_LOOP_MAX UINT64_C(200000)
 
 /* Things that are due at a rate. A new rate begins when it is first asked for, not when the run did. */
 struct pace {
@@ -41,3 +43,5 @@ bool run_due(struct run *r, uint64_t rate, uint64_t now, uint64_t *due);
 int run_start(struct run *r, int argc, char *const *argv, struct tr_show *out);
 void run_stop(struct run *r);
 void run_show(const struct run *r, struct tr_show *out);
+/* What a meter counted, as an object; nothing if that is nothing. */
+void meter_show(const struct meter *m, const char *name, struct tr_show *out);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Live options as the command `set` changes them: until the next reload, so that a search for a rate leaves nothing behind. */
-#include "pktgen.h"
+#include "set.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <tailrace/show.h>
 
 static bool
 set_number(const struct tr_option *o, uint8_t *at, const char *value)
@@ -34,7 +36,8 @@ set_name(const struct tr_option *o, uint8_t *at, const char *value)
 	return false;
 }
 
-bool
+/* False, with a reason. A text is taken as it is. */
+static bool
 set_live(const struct tr_option *table, void *options, const char *key, const char *value, char *why, size_t size)
 {
 	const struct tr_option *o = table;
@@ -53,4 +56,29 @@ set_live(const struct tr_option *table, void *options, const char *key, const ch
 		return false;
 	}
 	return true;
+}
+
+int
+set_command(const struct settings *s, int argc, char *const *argv, struct tr_show *out)
+{
+	char why[200];
+
+	if (argc != 2) {
+		out->error(out, "set OPTION VALUE");
+		return -EINVAL;
+	}
+	if (!set_live(s->table, s->options, argv[0], argv[1], why, sizeof(why)) || !s->check(s->options, why, sizeof(why))) {
+		out->error(out, "%s", why);
+		return -EINVAL;
+	}
+	if (*s->size == argv[1]) { /* which is gone when this returns */
+		char *text = strdup(argv[1]);
+		if (!text)
+			return -ENOMEM;
+		free(*s->kept);
+		*s->size = *s->kept = text;
+	}
+	s->reconfigure(s->self, s->options);
+	out->text(out, argv[0], argv[1]);
+	return 0;
 }

@@ -99,7 +99,7 @@ traffic_watch(struct pktgen *g, uint64_t now)
 {
 	uint64_t loop = now - g->looked_at;
 
-	g->watched += loop < LOOP_MAX ? loop : LOOP_MAX;
+	g->watched += loop < RUN_LOOP_MAX ? loop : RUN_LOOP_MAX;
 	g->looked_at = now;
 }
 
