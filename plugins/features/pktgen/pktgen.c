@@ -198,7 +198,7 @@ static const struct tr_option pktgen_options[] = {
 	{.key = "roam", .type = TR_OPT_UINT, .unit = TR_UNIT_PER_SEC, .change = TR_LIVE, .max = 1000000, .def = "0", OPTION(roam),
 		.doc = "This often per second a session, each in turn, goes on from the next port and the next of the addresses in from."},
 	{.key = "from", .type = TR_OPT_ADDR, .flags = TR_OPT_LIST, .change = TR_RECREATE, OPTION(from),
-		.doc = "Own addresses that sessions send from, each beginning with the first; without them, the interface's."},
+		.doc = "Own addresses that sessions send from, the next one from the next; without them, the interface's."},
 	{.key = "flood", .type = TR_OPT_UINT, .unit = TR_UNIT_PER_SEC, .change = TR_LIVE, .max = 10000000, .def = "0", OPTION(flood),
 		.doc = "Initiations of nobody, per second, from random ports, while a measurement runs."},
 	{.key = "flood_mac1", .type = TR_OPT_ENUM, .change = TR_LIVE, .names = mac1_names, .def = "bad", OPTION(flood_mac1),

@@ -7,6 +7,7 @@
 /* Indexes say whose they are: no table. The constant keeps 0, which means "none", out of use. */
 #define INDEX_MIX 0x9d2c5680u
 #define GENERATIONS 256u
+#define BACKLOG_MAX 128 /* of 256: with that many jobs in use none is begun, so that answers find one */
 
 enum work_kind { WORK_DERIVE, WORK_INITIATE, WORK_RESPONSE, WORK_ANSWER };
 
@@ -375,7 +376,7 @@ session_tick(struct tr_node *node, struct pktgen *g, struct session *s, uint64_t
 		return;
 	if (!s->derived && !g->o.initiate) {
 		begin_work(node, g, s, WORK_DERIVE);
-	} else if (now >= g->next_open && wants_initiation(g, s, now)) {
+	} else if (now >= g->next_open && g->host->job_backlog(node) < BACKLOG_MAX && wants_initiation(g, s, now)) {
 		if (begin_work(node, g, s, WORK_INITIATE))
 			g->next_open = (now - g->next_open > SECOND ? now : g->next_open) + SECOND / g->o.open_rate;
 	}

@@ -12,7 +12,7 @@ endpoint_of(const struct pktgen *g, const struct session *s, struct tr_meta *met
 	meta->endpoint = g->gateway;
 	meta->endpoint.local_port = session_port(g, s);
 	if (g->o.from.n > 0)
-		memcpy(meta->endpoint.local, from[s->shift % g->o.from.n].ip, sizeof(meta->endpoint.local));
+		memcpy(meta->endpoint.local, from[((uint32_t)(s - g->session) + s->shift) % g->o.from.n].ip, sizeof(meta->endpoint.local));
 	meta->in = TR_IN_SELF;
 	meta->flags = TR_META_OWN;
 }
