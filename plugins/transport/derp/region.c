@@ -442,6 +442,8 @@ region_stop(struct region *r)
 	r->resolve = NULL;
 	r->dirty = r->wanted = false;
 	r->pinged = 0;
+	r->at_node = 0; /* another map may have fewer */
+	r->at_address = r->n_addresses = 0;
 	drop_waiting(r);
 	region_report(r);
 }
