@@ -230,12 +230,15 @@ candidates_tell(struct candidates *c, const struct tr_path *news, uint64_t now)
 	}
 	if (i == CANDIDATES_NONE)
 		i = add(c, &news->endpoint, news->origin);
+	const bool probed = c->probed;
 	if (news->state != TR_PATH_UNTRIED && provable(&news->endpoint))
 		c->probed = true;
 	if (news->state == TR_PATH_ALIVE)
 		answered(c, i, news, now);
 	else if (news->state == TR_PATH_TRIED && !trusted(c, i, now))
 		c->path[i].state = TR_PATH_TRIED;
+	else if (news->state == TR_PATH_TRIED && probed)
+		c->path[i].until = now; /* an answer is overdue: it goes on, but no longer alone */
 	else if (news->state == TR_PATH_DEAD && !trusted(c, i, now)) {
 		c->path[i].state = TR_PATH_DEAD;
 		if (c->best == i)

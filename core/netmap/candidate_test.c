@@ -302,6 +302,20 @@ peer_relays(void **state)
 	expect("derp 4", false);
 }
 
+/* Whoever probes a path that is trusted has begun to doubt it: it goes on, with a copy by the relay. */
+static void
+doubted(void **state)
+{
+	(void)state;
+	begin("192.0.2.1", 4);
+	tell("192.0.2.1", TR_PATH_ALIVE, 10, 6 * S);
+	expect("192.0.2.1", false);
+	tell("192.0.2.1", TR_PATH_TRIED, 0, 0);
+	expect("192.0.2.1", true);
+	tell("192.0.2.1", TR_PATH_ALIVE, 10, 6 * S);
+	expect("192.0.2.1", false);
+}
+
 /* A packet by a relay that nobody has bound to teaches nothing. */
 static void
 unknown_peer_relay(void **state)
@@ -321,6 +335,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_relay), cmocka_unit_test(beside_a_relay), cmocka_unit_test(asks_to_hear),
 		cmocka_unit_test(probed), cmocka_unit_test(points), cmocka_unit_test(relays), cmocka_unit_test(full),
+		cmocka_unit_test(doubted),
 		cmocka_unit_test(peer_relays),
 		cmocka_unit_test(unknown_peer_relay),
 	};

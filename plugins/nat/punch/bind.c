@@ -231,7 +231,7 @@ void
 bind_ping(struct tr_node *node, struct peer *p, struct via *via)
 {
 	struct attempt *a = &via->attempt[0], *b = &via->attempt[1];
-	if (a->open && (!b->open || b->sent < a->sent))
+	if (a->open && (!b->open || a->sent < b->sent)) /* the oldest stays until it times out */
 		a = b;
 	send_ping(node, p, &via->at, a->txid);
 	a->open = 1;

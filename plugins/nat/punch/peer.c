@@ -154,7 +154,7 @@ peer_ping(struct tr_node *node, uint32_t id, struct peer *p, struct target *t)
 {
 	const struct tr_endpoint e = peer_endpoint(node->self, t);
 	struct attempt *a = &t->attempt[0], *b = &t->attempt[1];
-	if (a->open && (!b->open || b->sent < a->sent))
+	if (a->open && (!b->open || a->sent < b->sent)) /* the oldest stays until it times out */
 		a = b;
 	send_ping(node, p, &e, a->txid);
 	a->open = 1;
@@ -224,11 +224,16 @@ peer_schedule(struct tr_node *node, uint32_t id, struct peer *p)
 		for (unsigned k = 0; k < 2; k++)
 			if (p->target[i].attempt[k].open && (next == 0 || p->target[i].attempt[k].sent + PING_TIMEOUT < next))
 				next = p->target[i].attempt[k].sent + PING_TIMEOUT;
+	for (uint16_t i = 0; i < p->n; i++) {
+		const struct target *t = &p->target[i];
+		if (t->answered != 0 && t->answered < t->pinged && *node->now < t->pinged + OVERDUE && (next == 0 || t->pinged + OVERDUE < next))
+			next = t->pinged + OVERDUE;
+	}
 	if (p->search.due != 0 && (next == 0 || p->search.due < next))
 		next = p->search.due;
 	if (p->again != 0 && (next == 0 || p->again < next))
 		next = p->again;
-	next = via_next(node->self, id, next);
+	next = via_next(node->self, id, next, *node->now);
 	if (next != 0)
 		node->host->timer_arm(node, &p->timer, next);
 }
@@ -287,6 +292,23 @@ time_out(struct tr_node *node, uint32_t id, struct peer *p)
 	}
 }
 
+/* The last ping over the path in use has no pong yet, although it is time for it: copies by DERP from now on. */
+static void
+lose_patience(struct tr_node *node, uint32_t id, struct peer *p)
+{
+	struct tr_path best;
+	if (!peer_direct(node, id, &best))
+		return;
+	if ((best.endpoint.flags & TR_ENDPOINT_BOUND) == 0)
+		best.endpoint.local_port = 0;
+	struct target *t = find(p, &best.endpoint);
+	if (t == NULL || t->answered == 0 || t->answered >= t->pinged || *node->now < t->pinged + OVERDUE ||
+		*node->now < t->pinged + 2000ull * best.latency_us)
+		return;
+	tell(node, id, t, TR_PATH_TRIED, 0);
+	node->count[COUNT_DOUBTS]++;
+}
+
 static void
 beat(struct tr_node *node, uint32_t id, struct peer *p)
 {
@@ -334,6 +356,7 @@ peer_tick(struct tr_node *node, struct tr_timer *timer)
 		return;
 	}
 	via_tick(node, id, p);
+	lose_patience(node, id, p);
 	if (p->heartbeat != 0 && *node->now >= p->heartbeat)
 		beat(node, id, p);
 	if (p->again != 0 && *node->now >= p->again)

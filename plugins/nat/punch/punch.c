@@ -245,6 +245,7 @@ static const struct tr_counter punch_counters[] = {
 	[COUNT_CALLS_SENT] = {"calls_sent", "Call-me-maybe messages sent."},
 	[COUNT_CALLS] = {"calls", "Call-me-maybe messages of peers."},
 	[COUNT_TIMEOUTS] = {"timeouts", "Pings not answered within 5 s."},
+	[COUNT_DOUBTS] = {"doubts", "Times that the path in use was given a copy by DERP, because a pong was overdue."},
 	[COUNT_DIRECT] = {"found", "Addresses that answered for the first time."},
 	[COUNT_SEARCHES] = {"searches", "Searches for a way through a hard NAT of ours."},
 	[COUNT_SEARCH_HITS] = {"search_hits", "Of these, successful."},

@@ -16,6 +16,9 @@
 #define ACTIVE (45 * SECOND)       /* after the transport's last packet to the peer */
 #define PING_GAP (5 * SECOND)      /* between two pings to one address, heartbeats aside */
 #define PING_TIMEOUT (5 * SECOND)
+/* Without a pong for so long, and for two round trips, the path in use is not trusted any more. Stock waits until TRUST has passed, and
+ * loses what is sent until then; here it costs a copy by DERP. */
+#define OVERDUE (1 * SECOND)
 /* Between two calls. Each makes a stock peer ping at once, and one that has just pinged does not call us: more than its
  * gap of 5 s, or it never would. */
 #define CALL_GAP (6 * SECOND)
@@ -61,6 +64,7 @@ enum count {
 	COUNT_CALLS_SENT,
 	COUNT_CALLS,
 	COUNT_TIMEOUTS,
+	COUNT_DOUBTS,
 	COUNT_DIRECT,
 	COUNT_SEARCHES,
 	COUNT_SEARCH_HITS,

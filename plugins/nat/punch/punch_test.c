@@ -286,6 +286,26 @@ heartbeats(void **state)
 	fh_free(h);
 }
 
+/* A pong that is overdue: DERP has copies from then on, and no longer when one comes. */
+static void
+overdue(void **state)
+{
+	(void)state;
+	struct fh *h = start_directly();
+	run(h, HEARTBEAT + OVERDUE - 100 * MS);
+	assert_int_equal(in_use(h).flags & TR_ENDPOINT_TWICE, 0);
+	run(h, 200 * MS);
+	assert_int_equal(in_use(h).gate, TR_KIND_UDP);
+	assert_int_not_equal(in_use(h).flags & TR_ENDPOINT_TWICE, 0);
+	assert_int_equal(fh_counter(h, "doubts"), 1);
+	peer_pongs(h, peer4, 41641, PORT);
+	pump(h);
+	assert_int_equal(in_use(h).flags & TR_ENDPOINT_TWICE, 0);
+	run(h, HEARTBEAT - OVERDUE); /* the next heartbeat; nothing is overdue */
+	assert_int_equal(fh_counter(h, "doubts"), 1);
+	fh_free(h);
+}
+
 /* One round a minute, over the direct path in use; the next heartbeat tells what it carries. */
 static void
 round_of(struct fh *h, unsigned answered)
@@ -653,7 +673,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_a_path),
-		cmocka_unit_test(heartbeats),
+		cmocka_unit_test(heartbeats), cmocka_unit_test(overdue),
 		cmocka_unit_test(answers_pings),
 		cmocka_unit_test(pings_by_relay),
 		cmocka_unit_test(calls_are_checked),

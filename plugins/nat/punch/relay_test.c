@@ -238,7 +238,8 @@ who_may_ask(void **state)
 	tr_meta(m)->peer = 1;
 	fh_send_mbufs(h, 0, "requests", &m, 1);
 	fh_expect_drop(h, "bad_request");
-	fh_own_endpoints(h, NULL, 0);
+	const struct tr_own_endpoint none = {0};
+	fh_own_endpoints(h, &none, 0);
 	ask(h, 0, client[0].key, client[1].key);
 	fh_expect_drop(h, "no_address");
 	fh_free(h);

@@ -287,6 +287,22 @@ time_out(struct tr_node *node, uint32_t id, struct via *via)
 	}
 }
 
+/* As for a direct path (peer.c). */
+static void
+lose_patience(struct tr_node *node, uint32_t id, const struct via *via)
+{
+	struct punch *punch = node->self;
+	struct tr_path best;
+	if (!trusted(via, *node->now) || via->answered >= via->pinged || *node->now < via->pinged + OVERDUE ||
+		node->host->path_list(punch->instance, id, &best, 1) != 1 || best.use != TR_PATH_IN_USE || best.until <= *node->now ||
+		best.endpoint.gate != TR_KIND_RELAY || wrap_vni(&best.endpoint) != wrap_vni(&via->at) ||
+		*node->now < via->pinged + 2000ull * best.latency_us)
+		return;
+	const struct tr_path doubt = {.endpoint = via->at, .state = TR_PATH_TRIED, .origin = TR_PATH_PROBED};
+	node->host->path_tell(node, id, &doubt);
+	node->count[COUNT_DOUBTS]++;
+}
+
 void
 via_tick(struct tr_node *node, uint32_t id, struct peer *p)
 {
@@ -312,6 +328,8 @@ via_tick(struct tr_node *node, uint32_t id, struct peer *p)
 			drop_via(node, id, via);
 		else if (via->next != 0 && now >= via->next)
 			bind_step(node, id, p, via);
+		else
+			lose_patience(node, id, via);
 	}
 }
 
@@ -322,7 +340,7 @@ earlier(uint64_t a, uint64_t b)
 }
 
 uint64_t
-via_next(const struct punch *punch, uint32_t id, uint64_t next)
+via_next(const struct punch *punch, uint32_t id, uint64_t next, uint64_t now)
 {
 	const struct vias *v = vias_of(punch, id);
 	for (unsigned i = 0; i < VIAS; i++) {
@@ -332,6 +350,8 @@ via_next(const struct punch *punch, uint32_t id, uint64_t next)
 			next = earlier(next, ask->at + (ask->again ? VIA_ASK_END : VIA_ASK_AGAIN));
 		if (via->next != 0)
 			next = earlier(next, via->next);
+		if (via->answered != 0 && via->answered < via->pinged && now < via->pinged + OVERDUE)
+			next = earlier(next, via->pinged + OVERDUE);
 		for (unsigned k = 0; k < 2; k++)
 			if (via->attempt[k].open)
 				next = earlier(next, via->attempt[k].sent + PING_TIMEOUT);

@@ -61,7 +61,7 @@ uint32_t via_handshake_of(const struct punch *punch, const uint8_t server[DISCO_
 void via_peer(struct tr_node *node, enum tr_peer_event event, uint32_t id); /* may it relay? */
 void via_consider(struct tr_node *node, uint32_t id, struct peer *p); /* no direct path is trusted: asks, tries */
 void via_tick(struct tr_node *node, uint32_t id, struct peer *p);
-uint64_t via_next(const struct punch *punch, uint32_t id, uint64_t next); /* when to tick: not after `next` (0: never) */
+uint64_t via_next(const struct punch *punch, uint32_t id, uint64_t next, uint64_t now); /* when to tick: not after `next` (0: never) */
 void via_beat(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_endpoint *in_use);
 void via_forget(struct tr_node *node, uint32_t id);
 bool via_pong(struct tr_node *node, uint32_t id, const uint8_t txid[DISCO_TXID]); /* false: not to a ping of ours */

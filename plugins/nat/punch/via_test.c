@@ -351,10 +351,10 @@ heartbeats(void **state)
 		pump(h);
 		assert_int_equal(in_use(h).flags & TR_ENDPOINT_TWICE, 0);
 	}
-	run(h, TRUST + 100 * MS);
+	run(h, HEARTBEAT + OVERDUE + 100 * MS); /* a pong is overdue */
 	assert_int_equal(in_use(h).gate, TR_KIND_RELAY);
 	assert_int_not_equal(in_use(h).flags & TR_ENDPOINT_TWICE, 0);
-	run(h, 3 * SECOND);
+	run(h, PING_TIMEOUT);
 	assert_int_equal(in_use(h).gate, TR_KIND_DERP);
 	const unsigned asked = sent.n[DISCO_ALLOCATE];
 	fh_wanted(h, PEER);
