@@ -69,7 +69,8 @@ static void
 collect_instance(void *arg, struct tr_instance *i)
 {
 	struct peer_walk *w = arg;
-	char **grown = i->table ? realloc(w->instance, (w->n_instances + 1) * sizeof(*grown)) : NULL;
+	const bool own = i->table && (i->class_->flags & TR_CLASS_PEERS); /* not those of which it follows another's */
+	char **grown = own ? realloc(w->instance, (w->n_instances + 1) * sizeof(*grown)) : NULL;
 	if (!grown)
 		return;
 	w->instance = grown;

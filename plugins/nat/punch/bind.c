@@ -231,7 +231,8 @@ void
 bind_ping(struct tr_node *node, struct peer *p, struct via *via)
 {
 	struct attempt *a = &via->attempt[0], *b = &via->attempt[1];
-	if (a->open && (!b->open || a->sent < b->sent)) /* the oldest stays until it times out */
+	const bool works = via->answered != 0; /* then the oldest stays: its timeout tells that the path is dead */
+	if (a->open && (!b->open || (works ? a->sent < b->sent : b->sent < a->sent)))
 		a = b;
 	send_ping(node, p, &via->at, a->txid);
 	a->open = 1;

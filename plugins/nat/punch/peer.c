@@ -154,7 +154,8 @@ peer_ping(struct tr_node *node, uint32_t id, struct peer *p, struct target *t)
 {
 	const struct tr_endpoint e = peer_endpoint(node->self, t);
 	struct attempt *a = &t->attempt[0], *b = &t->attempt[1];
-	if (a->open && (!b->open || a->sent < b->sent)) /* the oldest stays until it times out */
+	const bool works = t->answered != 0; /* then the oldest stays: its timeout tells that the path is dead */
+	if (a->open && (!b->open || (works ? a->sent < b->sent : b->sent < a->sent)))
 		a = b;
 	send_ping(node, p, &e, a->txid);
 	a->open = 1;
