@@ -11,6 +11,7 @@ const struct cli_command *const cli_commands[] = {
 	&cli_plugins,
 	&cli_import,
 	&cli_doctor,
+	&cli_bench,
 	&cli_status,
 	&cli_peers,
 	&cli_ping,

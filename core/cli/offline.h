@@ -5,7 +5,7 @@
 #include "cli.h"
 #include "pipeline/plan.h"
 
-extern const struct cli_command cli_check, cli_diff, cli_graph, cli_schema, cli_plugins, cli_import, cli_doctor;
+extern const struct cli_command cli_check, cli_diff, cli_graph, cli_schema, cli_plugins, cli_import, cli_doctor, cli_bench;
 
 /* The core's classes and those of the plugins in `dirs` (colon-separated; NULL: $TAILRACE_PLUGINS, else the build tree
  * that this command stands in, else where plugins are installed). */

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bench.h"
 
-#include <cpuid.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /*
  * A pair is the medians of its slices: on a busy machine a slice in which another process ran for some milliseconds is
@@ -18,21 +16,11 @@
 #define WARM_UP_NS 30000000.0
 
 static struct {
-	const char *name, *only, *note;
-	char cpu[64];
+	const char *name, *only, *note, *cpu;
 	bool json, begun, nodes;
 	unsigned pairs;
 	double ghz;
 } bench = {.note = ""};
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_RAW, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static void
 pin(int cpu)
@@ -50,39 +38,6 @@ pin(int cpu)
 		fprintf(stderr, "cannot run on CPU %d\n", cpu);
 		exit(2);
 	}
-}
-
-static void
-read_cpu_name(void)
-{
-	unsigned r[12], eax = 0, ebx, ecx, edx;
-	char brand[49] = "unknown CPU";
-
-	if ((unsigned)__get_cpuid_max(0x80000000u, NULL) >= 0x80000004u) {
-		for (unsigned i = 0; i < 3; i++)
-			__get_cpuid(0x80000002 + i, &r[4 * i], &r[4 * i + 1], &r[4 * i + 2], &r[4 * i + 3]);
-		memcpy(brand, r, 48);
-		for (char *end = brand + strlen(brand); end > brand && end[-1] == ' ';)
-			*--end = '\0';
-	}
-	__get_cpuid(1, &eax, &ebx, &ecx, &edx);
-	unsigned family = eax >> 8 & 15, model = eax >> 4 & 15;
-	if (family == 15 || family == 6)
-		model |= eax >> 12 & 0xf0;
-	if (family == 15)
-		family += eax >> 20 & 0xff;
-	snprintf(bench.cpu, sizeof(bench.cpu), "%s (family %u model %u)", brand, family, model);
-}
-
-static void
-measure_tsc(void)
-{
-	uint64_t t0 = now_ns(), c0 = bench_clock(), t1;
-
-	do
-		t1 = now_ns();
-	while (t1 - t0 < 20000000);
-	bench.ghz = (double)(bench_clock() - c0) / (double)(t1 - t0);
 }
 
 void
@@ -111,8 +66,8 @@ bench_init(const char *name, int argc, char **argv)
 	if (bench.pairs == 0 || bench.pairs > 99)
 		bench.pairs = BENCH_PAIRS;
 	pin(cpu);
-	read_cpu_name();
-	measure_tsc();
+	bench.cpu = measure_cpu();
+	bench.ghz = measure_ghz();
 }
 
 void
@@ -137,36 +92,6 @@ double
 bench_ghz(void)
 {
 	return bench.ghz;
-}
-
-static int
-compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double
-median(double *v, unsigned n)
-{
-	qsort(v, n, sizeof(*v), compare);
-	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
-}
-
-static int
-compare_clocks(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-uint64_t
-bench_median(uint64_t *v, unsigned n)
-{
-	qsort(v, n, sizeof(*v), compare_clocks);
-	return v[n / 2];
 }
 
 static double
@@ -198,19 +123,19 @@ take_pair(const struct bench_pair *p, const uint64_t ops[2], double out[KINDS])
 		v[RATIO][i] = v[OURS][i] / v[REFERENCE][i];
 	}
 	for (unsigned k = 0; k < KINDS; k++)
-		out[k] = median(v[k], SLICES);
+		out[k] = measure_median(v[k], SLICES);
 }
 
 /* Operations that take SLICE_NS of wall time, found while warming up. */
 static uint64_t
 calibrate(const struct bench_side *s, uint64_t step)
 {
-	uint64_t ops = step, begin = now_ns(), took = 0;
+	uint64_t ops = step, begin = measure_ns(), took = 0;
 
-	while (now_ns() - begin < WARM_UP_NS || took < SLICE_NS / 4) {
-		uint64_t t = now_ns();
+	while (measure_ns() - begin < WARM_UP_NS || took < SLICE_NS / 4) {
+		uint64_t t = measure_ns();
 		slice(s, ops);
-		took = now_ns() - t;
+		took = measure_ns() - t;
 		if (took < SLICE_NS / 2)
 			ops *= 2;
 	}
@@ -263,13 +188,11 @@ bench_pair(const struct bench_pair *p)
 		for (unsigned k = 0; k < KINDS; k++)
 			v[k][i] = one[k];
 	}
-	r.above = median(v[ABOVE], bench.pairs);
-	r.ratio = median(v[RATIO], bench.pairs);
-	r.ours = median(v[OURS], bench.pairs);
-	r.reference = median(v[REFERENCE], bench.pairs);
-	/* Half the distance between the quartiles of the ratios. */
-	double spread = (v[RATIO][bench.pairs * 3 / 4] - v[RATIO][bench.pairs / 4]) / 2 / r.ratio;
-	report(p, &r, spread);
+	r.above = measure_median(v[ABOVE], bench.pairs);
+	r.ratio = measure_median(v[RATIO], bench.pairs);
+	r.ours = measure_median(v[OURS], bench.pairs);
+	r.reference = measure_median(v[REFERENCE], bench.pairs);
+	report(p, &r, measure_spread(v[RATIO], bench.pairs));
 	return r;
 }
 

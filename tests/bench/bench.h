@@ -12,8 +12,7 @@
  */
 #pragma once
 
-#include <stdint.h>
-#include <x86intrin.h>
+#include "measure.h"
 
 #define BENCH_PAIRS 9
 
@@ -50,13 +49,3 @@ int bench_end(void);
 int bench_wanted(const char *figure); /* false: left out by --only */
 int bench_by_node(void);              /* --nodes: where clocks go is wanted, instead of pairs */
 double bench_ghz(void);               /* of the TSC */
-
-/* Of n values, which are sorted on the way. */
-uint64_t bench_median(uint64_t *v, unsigned n);
-
-static inline uint64_t
-bench_clock(void)
-{
-	unsigned cpu;
-	return __rdtscp(&cpu);
-}

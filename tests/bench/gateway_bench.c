@@ -348,12 +348,19 @@ static void
 by_node(struct load *l, const char *figure)
 {
 	uint64_t clocks[BOX_RUNS];
+	struct box_node node[BOX_NODES];
+	double sum = 0;
 
 	for (unsigned r = 0; r < BOX_RUNS; r++)
 		clocks[r] = (l->open ? raw_open : raw_seal)(l, BOX_PACKETS);
 	bench_median(clocks, BOX_RUNS);
 	printf("%s, clocks per packet\n  %-20s %8.1f\n", figure, l->engine->name, (double)clocks[BOX_RUNS / 4] / BOX_PACKETS);
-	box_nodes(nodes_pkts, l->open ? BOX_WAN : BOX_LAN, l->open ? BOX_LAN : BOX_WAN, prepare_nodes, l);
+	unsigned n = box_nodes(nodes_pkts, l->open ? BOX_WAN : BOX_LAN, l->open ? BOX_LAN : BOX_WAN, prepare_nodes, l, BOX_RUNS, node);
+	for (unsigned k = 0; k < n; k++) {
+		printf("  %-20s %8.1f\n", node[k].name, node[k].clocks);
+		sum += node[k].clocks;
+	}
+	printf("  %-20s %8.1f\n", "sum", sum);
 }
 
 static void

@@ -5,7 +5,7 @@
  * above the port, beside one that is forwarded by one route.
  */
 #include "bench.h"
-#include "box.h"
+#include "box_figure.h"
 #include "control/rcu.h"
 #include "net/route.h"
 #include "plugin/loader.h"

@@ -4,7 +4,7 @@
  * sources, bursts of 32, with UDP checksums; a thousand names in the netmap, asked for in turn.
  */
 #include "bench.h"
-#include "box.h"
+#include "box_figure.h"
 #include "plugin/loader.h"
 
 #include <stdio.h>

@@ -6,7 +6,6 @@
  */
 #include "box_port.h"
 
-#include "bench.h"
 #include "control/rcu.h"
 #include "port/port.h"
 #include "sdk/pool.h"
@@ -16,6 +15,7 @@
 #include <rte_ethdev.h>
 #include <rte_ether.h>
 #include <rte_memory.h>
+#include <rte_ring.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define HUGE_PAGE (2u << 20)
-#define STRIDE RTE_ALIGN(sizeof(struct rte_mbuf) + TR_PRIV_SIZE + BOX_ROOM + 64, 64)
+#define BOX_JUMBO 9000
 #define RING_LOG 11
 #define RING (1u << RING_LOG)
 /* As many buffers go round as with the other ports: a ring each way, and few that lie idle. One ring more stands still. */
@@ -43,7 +43,11 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool want_parked, parked;
-} box = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+	bool rings;
+	struct rte_ring *in[BOX_PORTS], *out[BOX_PORTS];
+	uint16_t room, mtu;
+	uint32_t stride; /* from a packet to the next */
+} box = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .room = BOX_ROOM, .mtu = 1500};
 
 static _Thread_local bool driver; /* the benchmark's own thread */
 
@@ -78,6 +82,71 @@ box_port_kind(void)
 		return "ports that cost nothing";
 	snprintf(text, sizeof(text), "memif, zero-copy client, rings of %u, %s", RING, box.pages);
 	return text;
+}
+
+void
+box_jumbo(void)
+{
+	box.room = BOX_ROOM - 1500 + BOX_JUMBO;
+	box.mtu = BOX_JUMBO;
+}
+
+uint16_t
+box_mtu(void)
+{
+	return box.mtu;
+}
+
+/* ---- Rings ---- */
+
+static struct rte_ring *
+ring_new(const char *name)
+{
+	struct rte_ring *r = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN((size_t)rte_ring_get_memsize(BOX_RING), RTE_CACHE_LINE_SIZE));
+
+	if (!r || rte_ring_init(r, name, BOX_RING, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0)
+		give_up("out of memory");
+	return r;
+}
+
+void
+box_rings(bool on)
+{
+	for (int i = 0; on && i < BOX_PORTS && !box.in[i]; i++) {
+		box.in[i] = ring_new("in");
+		box.out[i] = ring_new("out");
+	}
+	box.rings = on;
+}
+
+uint32_t
+box_offer(enum box_port port, struct rte_mbuf **pkts, uint32_t n)
+{
+	return rte_ring_sp_enqueue_burst(box.in[port], (void *const *)pkts, n, NULL);
+}
+
+uint32_t
+box_take(enum box_port port, struct rte_mbuf **pkts, uint32_t n)
+{
+	return rte_ring_sc_dequeue_burst(box.out[port], (void **)pkts, n, NULL);
+}
+
+bool
+box_mine(const struct rte_mbuf *m)
+{
+	return (const uint8_t *)m >= box.packets && (const uint8_t *)m < box.packets + (size_t)box.stride * BOX_PACKETS;
+}
+
+uint32_t
+box_number(const struct rte_mbuf *m)
+{
+	return (uint32_t)((size_t)((const uint8_t *)m - box.packets) / box.stride);
+}
+
+bool
+box_free(uint32_t i)
+{
+	return rte_mbuf_refcnt_read((const struct rte_mbuf *)(box.packets + (size_t)i * box.stride)) < 2;
 }
 
 /* ---- The core's calls ---- */
@@ -116,6 +185,8 @@ port_rx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n)
 	}
 	if (n > BOX_BURST)
 		n = BOX_BURST;
+	if (box.rings)
+		return (uint16_t)rte_ring_sc_dequeue_burst(box.in[p - box_port], (void **)pkts, n, NULL);
 	if (box.memif) {
 		n = rte_eth_rx_burst(p->near, 0, pkts, n);
 		p->lying -= n;
@@ -136,6 +207,8 @@ port_tx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n)
 		rte_pktmbuf_free_bulk(pkts, n);
 		return n;
 	}
+	if (box.rings)
+		return (uint16_t)rte_ring_sp_enqueue_burst(box.out[p - box_port], (void *const *)pkts, n, NULL);
 	if (box.memif) {
 		uint16_t sent = 0;
 		for (unsigned try = 0; sent < n && try < TX_TRIES; try++)
@@ -161,7 +234,7 @@ port_find(const char *name)
 void
 port_show(const struct port *p, struct port_info *out)
 {
-	*out = (struct port_info){.name = p->name, .device = "bench", .driver = "bench", .mtu = 1500, .queues = 1, .up = true};
+	*out = (struct port_info){.name = p->name, .device = "bench", .driver = "bench", .mtu = box.mtu, .queues = 1, .up = true};
 	memcpy(out->mac, p->mac, 6);
 }
 
@@ -318,8 +391,8 @@ memif_start(void)
 	char dir[] = "/tmp/tailrace-memif-XXXXXX", path[64];
 
 	eal_start();
-	struct rte_mempool *pool = rte_pktmbuf_pool_create("near", NEAR, 256, TR_PRIV_SIZE, BOX_ROOM, SOCKET_ID_ANY);
-	box.far = rte_pktmbuf_pool_create("far", FAR, 256, 0, BOX_ROOM, SOCKET_ID_ANY);
+	struct rte_mempool *pool = rte_pktmbuf_pool_create("near", NEAR, 256, TR_PRIV_SIZE, box.room, SOCKET_ID_ANY);
+	box.far = rte_pktmbuf_pool_create("far", FAR, 256, 0, box.room, SOCKET_ID_ANY);
 	if (!pool || !box.far || !mkdtemp(dir))
 		give_up("no memory for packets");
 	if (rte_memseg_walk(keep_memory, NULL) != 0)
@@ -370,15 +443,16 @@ port_collect(struct port *p)
 static void
 make_packets(struct rte_mempool *pool)
 {
-	box.packets = aligned_alloc(HUGE_PAGE, RTE_ALIGN(STRIDE * BOX_PACKETS, HUGE_PAGE));
+	box.stride = RTE_ALIGN((uint32_t)sizeof(struct rte_mbuf) + TR_PRIV_SIZE + box.room + 64, 64);
+	box.packets = aligned_alloc(HUGE_PAGE, RTE_ALIGN((size_t)box.stride * BOX_PACKETS, HUGE_PAGE));
 	if (!box.packets)
 		give_up("out of memory");
-	madvise(box.packets, RTE_ALIGN(STRIDE * BOX_PACKETS, HUGE_PAGE), MADV_HUGEPAGE); /* as a pool of DPDK's has */
-	memset(box.packets, 0, STRIDE * BOX_PACKETS);
+	madvise(box.packets, RTE_ALIGN((size_t)box.stride * BOX_PACKETS, HUGE_PAGE), MADV_HUGEPAGE); /* as a pool of DPDK's has */
+	memset(box.packets, 0, (size_t)box.stride * BOX_PACKETS);
 	for (uint32_t i = 0; i < BOX_PACKETS; i++) {
-		struct rte_mbuf *m = (struct rte_mbuf *)(box.packets + i * STRIDE);
+		struct rte_mbuf *m = (struct rte_mbuf *)(box.packets + (size_t)i * box.stride);
 		m->buf_addr = (uint8_t *)(m + 1) + TR_PRIV_SIZE;
-		m->buf_len = BOX_ROOM;
+		m->buf_len = box.room;
 		m->priv_size = TR_PRIV_SIZE;
 		m->pool = pool;
 		m->nb_segs = 1;
@@ -389,7 +463,7 @@ struct rte_mempool *
 box_ports_start(void)
 {
 	driver = true;
-	struct rte_mempool *pool = box.memif ? memif_start() : pool_new("bench", 16384, 2176);
+	struct rte_mempool *pool = box.memif ? memif_start() : pool_new("bench", 16384, (uint16_t)(box.room - 128));
 	if (!pool)
 		give_up("out of memory");
 	make_packets(pool);
@@ -411,7 +485,7 @@ box_ports_stop(struct rte_mempool *pool)
 struct rte_mbuf *
 box_packet(uint32_t i)
 {
-	struct rte_mbuf *m = (struct rte_mbuf *)(box.packets + i * STRIDE);
+	struct rte_mbuf *m = (struct rte_mbuf *)(box.packets + (size_t)i * box.stride);
 
 	m->data_off = (uint16_t)(TR_HEADROOM + i % 61);
 	m->data_len = 0;
@@ -456,7 +530,7 @@ is_ours(const struct rte_mbuf *m)
 	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
 
 	if (!box.memif)
-		return (const uint8_t *)m >= box.packets && (const uint8_t *)m < box.packets + STRIDE * BOX_PACKETS;
+		return box_mine(m);
 	return p[12] == 0x08 ? p[13] == 0x00 : p[20] == IPPROTO_UDP;
 }
 

@@ -6,6 +6,9 @@
  *
  * Ports are "wan" and "lan". What a figure includes: everything from port_rx() to port_tx(), the loop around it, and
  * the clock; a driver only with --port memif (box_port.c).
+ *
+ * box_rings() puts a ring each way between the ports and another thread, which offers packets and takes what comes out
+ * while this one makes turns.
  */
 #pragma once
 
@@ -23,8 +26,12 @@ enum box_port { BOX_WAN, BOX_LAN, BOX_PORTS };
 bool box_option(int *argc, char **argv);
 const char *box_port_kind(void); /* in words */
 
+/* Before box_start(): packets of up to 9,000 bytes. */
+void box_jumbo(void);
+uint16_t box_mtu(void);
+
 /*
- * Plugins are looked for in `plugins` (a build's plugins folder). Ends the process with a message when anything fails. The
+ * Plugins are looked for in `plugins` (a build's plugins folder, or where they are installed). Ends the process with a message when anything fails. The
  * benchmark drives the first worker; the others run by themselves, without a rest, each pinned to a CPU, the first of those
  * that there are for the second worker. They get nothing by a port.
  */
@@ -37,6 +44,17 @@ unsigned box_turn(void);
 void box_spread(bool on);
 /* Bursts that are out; not_done: and that nobody has finished. */
 uint32_t box_spread_out(bool not_done);
+/* Ports are rings, or not; the driver's thread. */
+#define BOX_RING 1024
+void box_rings(bool on);
+/* The thread at the other end. How many found room; what came out (box_mine() tells whose it is). */
+uint32_t box_offer(enum box_port port, struct rte_mbuf **pkts, uint32_t n);
+uint32_t box_take(enum box_port port, struct rte_mbuf **pkts, uint32_t n);
+bool box_mine(const struct rte_mbuf *m);
+uint32_t box_number(const struct rte_mbuf *m); /* i of box_packet(i) */
+/* The gateway has let go of the packet: it was dropped, or it came out. */
+bool box_free(uint32_t i);
+
 /* Packets that come in by a port; the array must stay until they were taken. */
 void box_feed(enum box_port port, struct rte_mbuf **pkts, uint32_t n);
 /* Turns until all that was fed has been taken and nothing more happens; answers ARP and ND for every address asked. */
@@ -52,19 +70,18 @@ uint32_t box_release(struct rte_mbuf **pkts, uint32_t n);
  * is short enough that few are interrupted, whatever else the machine does.
  */
 uint64_t box_through(struct rte_mbuf **pkts, enum box_port in, enum box_port out);
-/* The same, BOX_RUNS times, and where the clocks went: a line per node, lower quartiles per packet. prepare() makes them. */
+/* The same, `runs` times (at most BOX_RUNS), and where the clocks went: lower quartiles per packet, into an array of
+ * BOX_NODES. prepare() makes the packets. Returns how many there are. */
 #define BOX_RUNS 61
-void box_nodes(struct rte_mbuf **pkts, enum box_port in, enum box_port out, void (*prepare)(void *arg), void *arg);
+#define BOX_NODES 32
+struct box_node {
+	char name[64];
+	double clocks;
+};
+unsigned box_nodes(struct rte_mbuf **pkts, enum box_port in, enum box_port out, void (*prepare)(void *arg), void *arg,
+	unsigned runs, struct box_node *node);
 uint64_t box_port_alone(struct rte_mbuf **pkts, enum box_port in); /* box_through() with nothing between the ports */
 
-/* A figure: what BOX_PACKETS packets cost above the ports. prepare() makes them anew each time. */
-struct box_figure {
-	const char *figure, *goal;
-	enum box_port in, out;
-	void (*prepare)(const void *arg, struct rte_mbuf **pkts);
-	const void *arg;
-};
-void box_above_ports(const struct box_figure *f); /* neighbours are resolved before */
 const uint8_t *box_mac(enum box_port port);
 /* A peer's id, its state block of this type, and a receiver index that leads to it: to give it a session by hand. */
 uint32_t box_peer(const char *instance, const uint8_t public_key[32]);

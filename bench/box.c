@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bench.h"
 #include "box_port.h"
+#include "measure.h"
 
 #include "config/appliance.h"
 #include "control/loop.h"
@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static struct {
 	struct engine *engine;
@@ -79,14 +80,18 @@ start_engine(const char *plugins, const char *pipeline, uint16_t workers)
 	struct diags d = {0};
 	struct catalogue catalogue = {0};
 	uint16_t cpu[MAX_WORKERS];
-	char cfg[512];
+	char cfg[2048];
 
 	box.arena = arena_new(1 << 20);
-	snprintf(cfg, sizeof(cfg),
-		"plugins = { directories = [\"%s/transport/wireguard\", \"%s/nat/stun\", \"%s/dns/magicdns\"]; };"
-		"ports = { wan = { device = \"bench0\"; }; lan = { device = \"bench1\"; }; };"
-		"limits = { peers = 200000; routes = 2000000; };",
-		plugins, plugins, plugins);
+	char wireguard[256];
+	snprintf(wireguard, sizeof(wireguard), "%s/transport/wireguard", plugins);
+	int n = access(wireguard, F_OK) != 0 ? snprintf(cfg, sizeof(cfg), "plugins = { directories = [\"%s\"]; };", plugins) :
+		snprintf(cfg, sizeof(cfg), "plugins = { directories = [\"%s\", \"%s/nat/stun\", \"%s/dns/magicdns\"]; };",
+			wireguard, plugins, plugins);
+	if (n < 0 || (size_t)n > sizeof(cfg) / 2)
+		give_up("the path of the plugins is too long");
+	snprintf(cfg + n, sizeof(cfg) - (size_t)n, "ports = { wan = { device = \"bench0\"; }; lan = { device = \"bench1\"; }; };"
+		"limits = { peers = 200000; routes = 2000000; };");
 	check(&d, appliance_parse(box.arena, "bench", cfg, &box.appliance, &d) ? &box : NULL);
 	const char *path = write_file(pipeline);
 	struct plan *plan = pipeline_load(&box.appliance, path, &catalogue, &d);
@@ -350,32 +355,32 @@ box_port_alone(struct rte_mbuf **pkts, enum box_port in)
 	return clocks;
 }
 
-#define NODES 32
-
 static double
-quartile(uint64_t *clocks)
+quartile(uint64_t *clocks, unsigned runs)
 {
-	bench_median(clocks, BOX_RUNS);
-	return (double)clocks[BOX_RUNS / 4] / BOX_PACKETS;
+	bench_median(clocks, runs);
+	return (double)clocks[runs / 4] / BOX_PACKETS;
 }
 
-static void
-print_node(const struct graph_node *n, double clocks)
+static struct box_node
+node_of(const struct graph_node *n, double clocks)
 {
 	const struct tr_instance *i = n->pub.instance;
-	char name[64];
+	struct box_node out = {.clocks = clocks};
 
-	snprintf(name, sizeof(name), "%s.%s", i->name, n->process ? i->class_->in[n->pub.gate].name : "poll");
-	printf("  %-20s %8.1f\n", name, clocks);
+	snprintf(out.name, sizeof(out.name), "%s.%s", i->name, n->process ? i->class_->in[n->pub.gate].name : "poll");
+	return out;
 }
 
-void
-box_nodes(struct rte_mbuf **pkts, enum box_port in, enum box_port out, void (*prepare)(void *arg), void *arg)
+unsigned
+box_nodes(struct rte_mbuf **pkts, enum box_port in, enum box_port out, void (*prepare)(void *arg), void *arg, unsigned runs,
+	struct box_node *node)
 {
-	static uint64_t clocks[NODES][BOX_RUNS], rest[BOX_RUNS];
+	static uint64_t clocks[BOX_NODES][BOX_RUNS], rest[BOX_RUNS];
 	const struct graph *g = box.engine->worker[0].t.lane->graph;
+	unsigned n = 0;
 
-	for (unsigned r = 0; r < BOX_RUNS; r++) {
+	for (unsigned r = 0; r < runs; r++) {
 		prepare(arg);
 		for (unsigned k = 0; k < g->n; k++)
 			g->node[k]->clocks = 0;
@@ -383,19 +388,17 @@ box_nodes(struct rte_mbuf **pkts, enum box_port in, enum box_port out, void (*pr
 		g->thread->clocked = true;
 		box_through(pkts, in, out);
 		g->thread->clocked = false;
-		for (unsigned k = 0; k < g->n && k < NODES; k++)
+		for (unsigned k = 0; k < g->n && k < BOX_NODES - 1; k++)
 			clocks[k][r] = g->node[k]->clocks;
 		rest[r] = box.rest;
 	}
-	double each = quartile(rest), sum = each;
-	printf("  %-20s %8.1f\n", "loop", each);
-	for (unsigned k = 0; k < g->n && k < NODES; k++) {
-		each = quartile(clocks[k]);
-		sum += each;
+	node[n++] = (struct box_node){.name = "loop", .clocks = quartile(rest, runs)};
+	for (unsigned k = 0; k < g->n && k < BOX_NODES - 1; k++) {
+		double each = quartile(clocks[k], runs);
 		if (each > 0)
-			print_node(g->node[k], each);
+			node[n++] = node_of(g->node[k], each);
 	}
-	printf("  %-20s %8.1f\n", "sum", sum);
+	return n;
 }
 
 uint8_t *
@@ -437,51 +440,4 @@ box_udp6_checksum(uint8_t *payload, uint16_t len)
 
 	udp->dgram_cksum = 0;
 	udp->dgram_cksum = tr_udp_checksum(udp, payload - 8 - 32, 32, (uint16_t)(8 + len));
-}
-
-/* ---- A figure ---- */
-
-static struct rte_mbuf *figure_pkts[BOX_PACKETS];
-
-static uint64_t
-gateway_run(void *arg, uint64_t ops)
-{
-	const struct box_figure *f = arg;
-	uint64_t clocks = 0;
-
-	for (; ops > 0; ops -= BOX_PACKETS) {
-		f->prepare(f->arg, figure_pkts);
-		clocks += box_through(figure_pkts, f->in, f->out);
-	}
-	return clocks;
-}
-
-static uint64_t
-ports_run(void *arg, uint64_t ops)
-{
-	const struct box_figure *f = arg;
-	uint64_t clocks = 0;
-
-	for (; ops > 0; ops -= BOX_PACKETS) {
-		f->prepare(f->arg, figure_pkts);
-		clocks += box_port_alone(figure_pkts, f->in);
-	}
-	return clocks;
-}
-
-void
-box_above_ports(const struct box_figure *f)
-{
-	struct box_figure copy = *f;
-	struct rte_mbuf **sent;
-
-	if (!bench_wanted(f->figure))
-		return;
-	f->prepare(f->arg, figure_pkts);
-	box_feed(f->in, figure_pkts, BOX_PACKETS);
-	box_settle();
-	uint32_t n = box_sent(f->out, &sent);
-	box_release(sent, n);
-	bench_pair(&(struct bench_pair){.figure = f->figure, .goal = f->goal, .step = BOX_PACKETS, .ours = {"gateway", gateway_run, &copy},
-		.reference = {"ports alone", ports_run, &copy}});
 }
