@@ -32,7 +32,7 @@ program(void)
 	char *tail = strstr(path, "/core/cli/");
 	if (!tail)
 		return TAILRACE_LIBEXEC_DIR "/tailrace-bench";
-	snprintf(tail, sizeof(path) - (size_t)(tail - path), "/bench/tailrace-bench");
+	snprintf(tail, sizeof(path) - (size_t)(tail - path), "/tests/bench/box/tailrace-bench");
 	return path;
 }
 

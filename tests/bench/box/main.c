@@ -58,7 +58,7 @@ plugins_dir(const char *given)
 	if (given)
 		return given;
 	path[n > 0 ? n : 0] = '\0';
-	char *tail = strstr(path, "/bench/tailrace-bench");
+	char *tail = strstr(path, "/tests/bench/box/tailrace-bench");
 	if (!tail)
 		return TAILRACE_PLUGINS_DIR;
 	strcpy(tail, "/plugins");
