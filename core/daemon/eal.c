@@ -17,6 +17,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define MAX_ARGS 128
@@ -113,7 +114,8 @@ is_pci(const char *device)
 int
 eal_start(const struct appliance *a)
 {
-	static struct args args; /* the EAL keeps them */
+	static struct args args; /* the EAL keeps the words, */
+	static char *given[MAX_ARGS]; /* and moves those of its vector about, and loses one */
 	bool pci = false;
 	add(&args, "tailraced");
 	add_cpus(&args, a);
@@ -136,8 +138,9 @@ eal_start(const struct appliance *a)
 	setenv("XDG_RUNTIME_DIR", a->run_dir, 1); /* for whoever is not root: else it is /tmp/dpdk, which anybody may have made */
 	if (!log_wants(TR_LOG_DEBUG))
 		rte_log_set_global_level(RTE_LOG_WARNING);
-	args.v[args.n] = NULL;
-	if (rte_eal_init(args.n, args.v) < 0) {
+	memcpy(given, args.v, sizeof(given));
+	given[args.n] = NULL;
+	if (rte_eal_init(args.n, given) < 0) {
 		log_error("dpdk", "can't start: %s", rte_strerror(rte_errno));
 		return -EIO;
 	}
