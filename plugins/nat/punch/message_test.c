@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "hex_test.h"
 #include "message.h"
 
 static uint8_t secret_a[32], secret_b[32], key_a[32], key_b[32], node[32], shared[32], nonce[24], txid[12];
@@ -31,27 +32,6 @@ set_up(void **state)
 	assert_true(disco_shared(other, secret_b, key_a));
 	assert_memory_equal(shared, other, 32);
 	return 0;
-}
-
-static uint8_t
-digit(char c)
-{
-	return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
-/* In a heap block of just this size, so that AddressSanitizer sees a step beyond it. Caller frees. */
-static uint8_t *
-hex(const char *text, size_t *len)
-{
-	uint8_t *out = malloc(strlen(text) / 2 + 1);
-	size_t n = 0;
-	for (; *text; text++)
-		if (*text != ' ') {
-			out[n++] = (uint8_t)(digit(text[0]) << 4 | digit(text[1]));
-			text++;
-		}
-	*len = n;
-	return realloc(out, n);
 }
 
 #define HEAD_A "5453f09f92ac 7b4e909bbe7ffe44c465a220037d608ee35897d31ef972f07f74892cb0f73f13" NONCE

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "hex_test.h"
+
 static const char request_payload[] =
 	"08000faa684ed28867b97f4a6a2dee5df8ce974e76b7018e3f22a1c4cf2678570f207b4e909bbe7ffe44c465a220037d608ee35897d31ef9"
 	"72f07f74892cb0f73f1300000007";
@@ -64,23 +66,6 @@ set_up(void **state)
 	assert_true(disco_shared(with_b, secret_a, key_b));
 	assert_true(disco_shared(with_r, secret_a, key_r));
 	return 0;
-}
-
-static uint8_t
-digit(char c)
-{
-	return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
-/* In a heap block of just this size, so that AddressSanitizer sees a step beyond it. Caller frees. */
-static uint8_t *
-hex(const char *text, size_t *len)
-{
-	*len = strlen(text) / 2;
-	uint8_t *out = malloc(*len);
-	for (size_t i = 0; i < *len; i++)
-		out[i] = (uint8_t)(digit(text[2 * i]) << 4 | digit(text[2 * i + 1]));
-	return out;
 }
 
 /* The payload that was written: is it the vector's, and sealed the vector's datagram (from `skip` on)? */
