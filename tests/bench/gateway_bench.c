@@ -9,11 +9,9 @@
 #include "box.h"
 #include "crypto/aead.h"
 #include "message.h"
-#include "netmap/store.h"
-#include "peer.h"
 #include "plugin/loader.h"
+#include "session.h"
 
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -24,13 +22,6 @@
 #define ALL (MANY + PEERS)
 #define BURSTS (BOX_PACKETS / BOX_BURST)
 
-struct remote {
-	uint8_t public_key[32]; /* nobody's: sessions are made by hand */
-	uint8_t seals[32], opens[32]; /* what the gateway does with the key */
-	uint32_t theirs;
-	uint64_t counter;
-};
-
 struct load {
 	const struct aead_engine *engine;
 	void *worker;
@@ -39,7 +30,7 @@ struct load {
 	uint32_t first, peers; /* those that take part */
 };
 
-static struct remote *remotes;
+static struct session *remotes;
 static struct rte_mbuf *nodes_pkts[BOX_PACKETS];
 static struct tr_aead aead[BOX_PACKETS];
 static uint32_t seed = 1;
@@ -55,13 +46,6 @@ random_below(uint32_t n)
 	return (uint32_t)((uint64_t)seed * n >> 32);
 }
 
-static struct tr_addr
-inside(uint32_t peer)
-{
-	peer += 2;
-	return (struct tr_addr){.family = 4, .ip = {100, (uint8_t)(64 + (peer >> 16)), (uint8_t)(peer >> 8), (uint8_t)peer}};
-}
-
 static void
 must(bool ok, const char *what)
 {
@@ -72,14 +56,6 @@ must(bool ok, const char *what)
 }
 
 /* ---- The pipeline ---- */
-
-static const char *
-base64(const uint8_t key[32])
-{
-	static char text[sodium_base64_ENCODED_LEN(32, sodium_base64_VARIANT_ORIGINAL)];
-
-	return sodium_bin2base64(text, sizeof(text), key, 32, sodium_base64_VARIANT_ORIGINAL);
-}
 
 static char *
 pipeline(const char *key_file)
@@ -105,53 +81,32 @@ pipeline(const char *key_file)
 		"  - lan.ip -> router.in\n"
 		"  - lan.udp -> none.in\n"
 		"  - router.udp -> none.in\n"
-		"netmap:\n"
-		"  peers:\n",
+		"netmap:\n",
 		key_file);
-	for (uint32_t i = 0; i < ALL; i++) {
-		struct tr_addr a = inside(i);
-		fprintf(f, "    p%u: {public_key: %s, allowed_ips: [%u.%u.%u.%u/32]}\n", i, base64(remotes[i].public_key), a.ip[0],
-			a.ip[1], a.ip[2], a.ip[3]);
-	}
+	session_list(f, remotes, ALL);
 	fclose(f);
 	return text;
 }
 
-/* What a handshake would have left, but for the time limits: no figure is disturbed by a new one, nor by timers. */
 static void
 open_session(uint32_t peer)
 {
-	struct remote *r = &remotes[peer];
 	const bool four = peer < MANY;
-	uint32_t id = box_peer("wg0", r->public_key);
-	struct hot *h = box_block("wg0", "hot", id);
-	struct pair *p = &((struct pairs *)box_block("wg0", "pairs", id))->slot[0];
 	struct tr_endpoint e = {.family = four ? 4 : 6, .remote_port = 20000, .local_port = 51820};
 
 	memcpy(e.remote, four ? far.ip : far6.ip, 16);
 	memcpy(e.local, four ? gateway.ip : gateway6.ip, 16);
-	path_set(id, &e);
-	r->theirs = box_index("wg0", id);
-	h->send = (struct sending){.rekey_at = UINT64_MAX, .reject_at = UINT64_MAX, .remote = peer + 1};
-	memcpy(h->send.key, r->seals, 32);
-	h->t = (struct traffic){.index = {r->theirs}, .current = 1, .wake = 1};
-	*p = (struct pair){.reject_at = UINT64_MAX, .last_minute_at = UINT64_MAX};
-	memcpy(p->key, r->opens, 32);
+	session_open(&remotes[peer], peer, &e);
 }
 
 static void
 start(const char *plugins)
 {
-	uint8_t secret[32];
 	char key_file[] = "/tmp/tailrace-key-XXXXXX";
 
 	must(crypto_init() == 0, "no cryptography");
-	core_crypto.random(secret, sizeof(secret));
-	int fd = mkstemp(key_file);
-	must(fd >= 0 && dprintf(fd, "%s\n", base64(secret)) > 0 && close(fd) == 0, "cannot write a key file");
-	remotes = calloc(ALL, sizeof(*remotes));
-	for (uint32_t i = 0; i < ALL; i++)
-		core_crypto.random(&remotes[i], offsetof(struct remote, theirs));
+	session_key_file(key_file);
+	remotes = session_new(ALL);
 	char *text = pipeline(key_file);
 	box_start(plugins, text, 200000, 1);
 	remove(key_file);
@@ -191,7 +146,7 @@ prepare_plain(const struct load *l, struct rte_mbuf **pkts)
 {
 	for (uint32_t i = 0; i < BOX_PACKETS; i++) {
 		uint32_t peer = l->first + random_below(l->peers);
-		struct tr_addr to = inside(peer);
+		struct tr_addr to = session_inside(peer);
 		const uint16_t size = size_of(l);
 		pkts[i] = box_packet(i);
 		box_udp(pkts[i], BOX_LAN, &host, 9, &to, 9, (uint16_t)(size - 28));
@@ -251,10 +206,10 @@ static void
 prepare_sealed(const struct load *l, struct rte_mbuf **pkts)
 {
 	for (uint32_t i = 0; i < BOX_PACKETS; i++) {
-		struct remote *r = &remotes[l->first + random_below(l->peers)];
+		struct session *r = &remotes[l->first + random_below(l->peers)];
 		const uint16_t size = size_of(l), len = padded(size);
 		const uint32_t type = MESSAGE_DATA;
-		struct tr_addr from = inside((uint32_t)(r - remotes));
+		struct tr_addr from = session_inside((uint32_t)(r - remotes));
 		struct rte_ipv4_hdr ip = {.version_ihl = RTE_IPV4_VHL_DEF, .time_to_live = 64, .next_proto_id = IPPROTO_UDP,
 			.total_length = rte_cpu_to_be_16(size)};
 		pkts[i] = box_packet(i);

@@ -7,7 +7,7 @@
 #include <rte_ether.h>
 #include <stdlib.h>
 
-#include "session.h"
+#include "gateway.h"
 
 #define TUNNEL_ROOM 80 /* between the largest packet of a network and of a tunnel through it */
 

@@ -2,7 +2,10 @@
 /* Peers with sessions that no handshake made: state blocks are written as the plugin keeps them, which never changes. */
 #pragma once
 
-#include "load.h"
+#include <stdint.h>
+#include <stdio.h>
+#include <tailrace/types.h>
+#include <tailrace/udp.h>
 
 struct session {
 	uint8_t public_key[32];       /* nobody's */
@@ -10,9 +13,13 @@ struct session {
 	uint32_t theirs;
 	uint64_t counter;             /* of who sends to the gateway */
 };
-extern struct session *sessions;
-extern const struct tr_addr session_gateway, session_far;
 
-struct tr_addr session_inside(uint32_t peer);
-/* A packet that the gateway sent is what this kind of load makes: an own engine opens what was sealed. */
-bool session_proves(enum load_kind kind, struct rte_mbuf *m);
+struct tr_addr session_inside(uint32_t peer); /* its address in the tunnel */
+/* n sessions with random keys; ends the process when there is no memory. Caller frees. */
+struct session *session_new(uint32_t n);
+/* Makes a private key's file from a template of mkstemp(); ends the process when it can't. Caller removes it. */
+void session_key_file(char *path);
+/* The peers as lines of a netmap's `peers`. */
+void session_list(FILE *f, const struct session *s, uint32_t n);
+/* Opens that of peer number `peer` on instance wg0 by hand, after box_start(); `e` is where the peer is. */
+void session_open(struct session *s, uint32_t peer, const struct tr_endpoint *e);
