@@ -2,7 +2,7 @@
 /* apply FILE and reload: read, say what it means, hand it to the engine, wait. */
 #include "commands_private.h"
 
-#include "log.h"
+#include "../runtime/log.h"
 
 #include <errno.h>
 #include <stdio.h>

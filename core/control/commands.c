@@ -3,7 +3,7 @@
 
 #include "../netmap/store.h"
 #include "../port/port.h"
-#include "log.h"
+#include "../runtime/log.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "../telemetry/exporter.h"
+#include "../telemetry/json_show.h"
 #include "../telemetry/series.h"
 #include "commands.h"
 

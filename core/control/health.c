@@ -6,7 +6,7 @@
 #include "commands_private.h"
 
 #include "../netmap/store.h"
-#include "log.h"
+#include "../runtime/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "management.h"
 
-#include "log.h"
+#include "../runtime/log.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -6,10 +6,9 @@
  */
 #pragma once
 
-#include "loop.h"
+#include "../runtime/loop.h"
 
 #include <jansson.h>
-#include <tailrace/show.h>
 
 #define MANAGEMENT_LINE 65536 /* longest request */
 #define MANAGEMENT_CLIENTS 64
@@ -55,9 +54,3 @@ struct management_call {
 };
 bool management_parse(const char *line, size_t len, struct management_call *out, char *why, size_t size);
 void management_call_free(struct management_call *c);
-
-/* struct tr_show that builds a json_t object; json_show_end() returns it (new reference), or NULL and the text that was
- * given to error(). A first call without a key makes that object or list the whole. */
-struct json_show;
-struct tr_show *json_show_begin(struct json_show **out);
-json_t *json_show_end(struct json_show *j, char *error, size_t size);

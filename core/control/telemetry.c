@@ -7,7 +7,7 @@
  */
 #include "telemetry.h"
 
-#include "log.h"
+#include "../runtime/log.h"
 
 #include <jansson.h>
 #include <rte_telemetry.h>

@@ -5,7 +5,7 @@
  */
 #include "commands_private.h"
 
-#include "log.h"
+#include "../runtime/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>

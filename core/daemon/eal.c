@@ -4,7 +4,7 @@
  * all threads that it starts share the CPUs that no worker has, if there are any: a worker that is moved aside by an apply
  * is a gap in the traffic.
  */
-#include "../control/log.h"
+#include "../runtime/log.h"
 #include "eal.h"
 
 #include <dirent.h>

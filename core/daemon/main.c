@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* tailraced: reads appliance.cfg and pipeline.yaml, starts the engine, serves the management socket until told to end. */
 #include "../control/commands.h"
-#include "../control/log.h"
 #include "../control/management.h"
-#include "../control/rcu.h"
 #include "../control/telemetry.h"
 #include "../crypto/aead.h"
 #include "../netmap/store.h"
 #include "../port/port.h"
+#include "../runtime/log.h"
+#include "../runtime/rcu.h"
 #include "eal.h"
 #include "notify.h"
 #include "privileges.h"

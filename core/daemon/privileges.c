@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "privileges.h"
 
-#include "../control/log.h"
+#include "../runtime/log.h"
 
 #include <errno.h>
 #include <grp.h>

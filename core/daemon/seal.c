@@ -6,7 +6,7 @@
  */
 #include "privileges.h"
 
-#include "../control/log.h"
+#include "../runtime/log.h"
 
 #include <errno.h>
 #include <seccomp.h>

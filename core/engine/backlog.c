@@ -3,7 +3,7 @@
  * Posts that wait, on the control thread: peers' events for which an owner's inbox has no room, and what an instance posts
  * in create() and start(), when no thread has it yet.
  */
-#include "../control/log.h"
+#include "../runtime/log.h"
 #include "private.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
  * packets by way of a service loop, peers that come and go. Nothing runs for an instance that is gone, nothing is lost,
  * and each peer's events come in order to its owner.
  */
-#include "../control/rcu.h"
+#include "../runtime/rcu.h"
 #include "../sdk/pool.h"
 #include "private.h"
 

@@ -3,7 +3,7 @@
  * Filters for traces, and copies of packets at one in gate. Both cost nothing while off: the runner looks at one flag per
  * burst, which tracing has anyway. Filters are interpreted by libpcap's bpf_filter(), which neither allocates nor fails.
  */
-#include "../control/rcu.h"
+#include "../runtime/rcu.h"
 #include "private.h"
 
 #include <errno.h>

@@ -3,8 +3,8 @@
  * Applying a plan: build the new generation beside the old, swap per worker, retire the old after a grace period. Any
  * error before the swap leaves everything as it was. Control thread; nothing here waits: steps are taken from a timer.
  */
-#include "../control/log.h"
-#include "../control/rcu.h"
+#include "../runtime/log.h"
+#include "../runtime/rcu.h"
 #include "private.h"
 
 #include <errno.h>

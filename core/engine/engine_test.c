@@ -3,9 +3,9 @@
  * The engine without EAL: four workers, sources that never stop, and a generation after the other under them: a stage
  * inserted and removed, a new build of a plugin, options changed. Nothing is lost, doubled or reordered.
  */
-#include "../control/management.h"
-#include "../control/rcu.h"
+#include "../runtime/rcu.h"
 #include "../sdk/pool.h"
+#include "../telemetry/json_show.h"
 #include "private.h"
 
 #include <jansson.h>

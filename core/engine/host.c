@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* struct tr_host: what plugins may ask of the core. Each function is documented in <tailrace/host.h>. */
-#include "../control/log.h"
-#include "../control/rcu.h"
 #include "../net/icmp.h"
 #include "../net/pmtu.h"
 #include "../netmap/own.h"
+#include "../runtime/log.h"
+#include "../runtime/rcu.h"
 #include "private.h"
 
 #include <errno.h>

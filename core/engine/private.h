@@ -2,11 +2,11 @@
 /* The engine's parts, for core/engine and core/worker only. */
 #pragma once
 
-#include "../control/loop.h"
 #include "../crypto/aead.h"
 #include "../engine.h"
 #include "../netmap/index.h"
 #include "../netmap/store.h"
+#include "../runtime/loop.h"
 #include "../worker/clock.h"
 #include "../worker/spread.h"
 #include "../worker/wheel.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Making and ending an engine: its threads and the rings between them. Control thread. */
-#include "../control/log.h"
-#include "../control/rcu.h"
 #include "../net/classes.h"
+#include "../runtime/log.h"
+#include "../runtime/rcu.h"
 #include "private.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Following single packets through the graph. Workers copy what they see into a ring; control renders it. */
-#include "../control/rcu.h"
+#include "../runtime/rcu.h"
 #include "private.h"
 
 #include <errno.h>

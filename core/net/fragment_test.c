@@ -2,10 +2,10 @@
 /* Datagrams that are split by a route or an interface, and gathered by an interface. */
 #include "net/fragment.h"
 
-#include "control/rcu.h"
 #include "net/classes.h"
 #include "net/interface.h"
 #include "net/testpacket.h"
+#include "runtime/rcu.h"
 
 #include "net/expect.h" /* after headers whose functions have an `r` of their own */
 

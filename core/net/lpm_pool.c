@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "lpm_pool.h"
 
-#include "../control/rcu.h"
+#include "../runtime/rcu.h"
 
 #include <sys/mman.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "lpm.h"
 
-#include "../control/rcu.h"
+#include "../runtime/rcu.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -3,11 +3,11 @@
  * Packets into a route instance: header checks, extension headers, TCP options, ICMP errors about them. The first byte
  * chooses the MTU. Checksums of IPv4 headers are put right, or little would get past them.
  */
-#include "control/rcu.h"
 #include "net/classes.h"
 #include "net/ip.h"
 #include "net/rig.h"
 #include "net/route.h"
+#include "runtime/rcu.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "net/route.h"
 
-#include "control/rcu.h"
 #include "net/ip.h"
+#include "runtime/rcu.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "control/rcu.h"
+#include "runtime/rcu.h"
 
 static const struct route_gate gates[4] = {{0}, {1500, true}, {1420, false}, {1280, false}};
 static struct route_table *t;

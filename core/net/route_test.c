@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "net/route.h"
 
-#include "control/rcu.h"
 #include "net/classes.h"
 #include "net/icmp.h"
 #include "net/testpacket.h"
+#include "runtime/rcu.h"
 
 #include "net/expect.h" /* after headers whose functions have an `r` of their own */
 

@@ -2,7 +2,7 @@
 /* Two layers -> what readers see. */
 #include "internal.h"
 
-#include "../control/rcu.h"
+#include "../runtime/rcu.h"
 
 #include <sodium.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 /* Names and addresses, forward and reverse, from the provider's `names` and from the peers' own. */
 #include "internal.h"
 
-#include "../control/rcu.h"
+#include "../runtime/rcu.h"
 
 #include <ctype.h>
 #include <rte_prefetch.h>

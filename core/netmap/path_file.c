@@ -8,7 +8,7 @@
 
 #include "internal.h"
 
-#include "../control/rcu.h"
+#include "../runtime/rcu.h"
 
 #include <errno.h>
 #include <fcntl.h>

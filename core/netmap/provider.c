@@ -2,7 +2,7 @@
 /* The provider's layer: what pipeline.yaml says. */
 #include "internal.h"
 
-#include "../control/rcu.h"
+#include "../runtime/rcu.h"
 
 #include <stdlib.h>
 #include <time.h>

@@ -7,7 +7,7 @@
 #include "store.h"
 
 #include "../config/config.h"
-#include "../control/rcu.h"
+#include "../runtime/rcu.h"
 
 #include <setjmp.h>
 #include <sodium.h>

@@ -2,8 +2,8 @@
 #include "store.h"
 
 #include "../config/config.h"
-#include "../control/management.h"
-#include "../control/rcu.h"
+#include "../runtime/rcu.h"
+#include "../telemetry/json_show.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "port.h"
 
-#include "../control/rcu.h"
+#include "../runtime/rcu.h"
 #include "device.h"
 #include "guard.h"
 #include "kernel.h"

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "control/rcu.h"
+#include "runtime/rcu.h"
 
 #include <rte_eal.h>
 #include <rte_mbuf.h>

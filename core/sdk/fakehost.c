@@ -2,8 +2,8 @@
 /* A fake host's life: from options to create and start, and back. */
 #include "fake.h"
 
-#include "../control/management.h"
 #include "../crypto/aead.h"
+#include "../telemetry/json_show.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include "openmetrics.h"
 
 #include "../config/config.h"
-#include "../control/log.h"
+#include "../runtime/log.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "../control/loop.h"
+#include "../runtime/loop.h"
 
 #include <stddef.h>
 

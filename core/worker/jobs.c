@@ -3,8 +3,8 @@
  * The job pool: threads that run bounded CPU work of plugins on copies. A job struct belongs to one worker for life and
  * comes back to it. Job threads read the netmap under RCU and pass a quiescent state after each job.
  */
-#include "../control/rcu.h"
 #include "../engine/private.h"
+#include "../runtime/rcu.h"
 
 #include <errno.h>
 #include <sodium.h>

@@ -5,8 +5,8 @@
  * "wire" between, heavy peers come and go, and generations follow each other. Per peer, what comes out is in the order in
  * which it went in; no counter is sealed or accepted twice; every packet is accounted for.
  */
-#include "../control/rcu.h"
 #include "../engine/private.h"
+#include "../runtime/rcu.h"
 #include "../sdk/pool.h"
 
 #include <setjmp.h>

@@ -4,8 +4,8 @@
  * its graph after each. Its only syscalls are its own sleep when idle and the wake-up of a thread that sleeps, both
  * outside process().
  */
-#include "../control/rcu.h"
 #include "../engine/private.h"
+#include "../runtime/rcu.h"
 
 #include <errno.h>
 #include <sched.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What an idle peer costs: a plan of a million with one /32 each, then one more by the operator. */
 #include "bench.h"
-#include "control/rcu.h"
 #include "netmap/store.h"
+#include "runtime/rcu.h"
 
 #include <stdio.h>
 #include <stdlib.h>

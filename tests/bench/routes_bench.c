@@ -6,9 +6,9 @@
  */
 #include "bench.h"
 #include "box_figure.h"
-#include "control/rcu.h"
 #include "net/route.h"
 #include "plugin/loader.h"
+#include "runtime/rcu.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,11 +3,11 @@
 #include "measure.h"
 
 #include "config/appliance.h"
-#include "control/loop.h"
-#include "control/rcu.h"
 #include "crypto/aead.h"
 #include "engine/private.h"
 #include "port/port.h"
+#include "runtime/loop.h"
+#include "runtime/rcu.h"
 #include "sdk/pool.h"
 
 #include <rte_arp.h>

@@ -6,8 +6,8 @@
  */
 #include "box_port.h"
 
-#include "control/rcu.h"
 #include "port/port.h"
+#include "runtime/rcu.h"
 #include "sdk/pool.h"
 
 #include <fcntl.h>

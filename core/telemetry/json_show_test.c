@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "management.h"
+#include "json_show.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
