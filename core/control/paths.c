@@ -3,7 +3,7 @@
 #include "commands_private.h"
 
 #include "../netmap/store.h"
-#include "../worker/clock.h"
+#include "../runtime/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
 #include "../engine.h"
 #include "../netmap/index.h"
 #include "../netmap/store.h"
+#include "../runtime/clock.h"
 #include "../runtime/loop.h"
-#include "../worker/clock.h"
 #include "../worker/spread.h"
 #include "../worker/wheel.h"
 

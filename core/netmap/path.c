@@ -4,7 +4,7 @@
 #include "internal.h"
 #include "path_file.h"
 
-#include "../worker/clock.h"
+#include "../runtime/clock.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
