@@ -95,31 +95,35 @@ ring_loops_back(void **state)
 	ports_close();
 }
 
+/* Two ends of a memif, connected: one packet has gone from `c` to `s`. */
+static void
+open_memifs(struct port **s, struct port **c)
+{
+	static char server[128], client[128]; /* ports refer to what they were opened with */
+	static struct appliance a;
+	snprintf(server, sizeof(server), "net_memif_s,role=server,id=3,socket=%s/m,socket-abstract=no", dir);
+	snprintf(client, sizeof(client), "net_memif_c,role=client,id=3,socket=%s/m,socket-abstract=no", dir);
+	struct rte_mbuf *m = packet(7), *rx[4];
+	a = appliance("s", server);
+	add(&a, "c", client);
+	open_all(&a, 2);
+	*s = port_find("s");
+	*c = port_find("c");
+	for (unsigned i = 0; i < 10000 && port_tx(*c, 0, &m, 1) == 0; i++) {
+		port_rx(*c, 0, rx, 4);
+		port_rx(*s, 0, rx, 4);
+		usleep(1000);
+	}
+	assert_int_equal(receive(*s, 0, rx, 1), 1);
+	rte_pktmbuf_free(rx[0]);
+}
+
 static void
 workers_share_a_tx_queue(void **state)
 {
-	char server[128], client[128];
-	snprintf(server, sizeof(server), "net_memif_s,role=server,id=3,socket=%s/m,socket-abstract=no", dir);
-	snprintf(client, sizeof(client), "net_memif_c,role=client,id=3,socket=%s/m,socket-abstract=no", dir);
-	struct appliance a = appliance("s", server);
+	struct port *s, *c;
 	struct rte_mbuf *m, *rx[4];
-	add(&a, "c", client);
-	open_all(&a, 2);
-	struct port *s = port_find("s"), *c = port_find("c");
-	m = NULL;
-	for (unsigned i = 0; i < 2000; i++) { /* until both sides are connected */
-		m = m == NULL ? packet(7) : m;
-		if (port_tx(c, 0, &m, 1) == 1) {
-			m = NULL;
-			break;
-		}
-		port_rx(c, 0, rx, 4);
-		port_rx(s, 0, rx, 4);
-		usleep(1000);
-	}
-	assert_null(m);
-	assert_int_equal(receive(s, 0, rx, 1), 1);
-	rte_pktmbuf_free(rx[0]);
+	open_memifs(&s, &c);
 	/* memif has one ring here, worker 0's: what worker 1 sends goes out when worker 0 polls. */
 	m = packet(9);
 	assert_int_equal(port_tx(c, 1, &m, 1), 1);
@@ -130,6 +134,17 @@ workers_share_a_tx_queue(void **state)
 	rte_pktmbuf_free(rx[0]);
 	assert_int_equal(port_rx(s, 1, rx, 4), 0); /* one rx queue: worker 0's */
 	ports_close();
+}
+
+/* The client hears that the server leaves while it is closed itself. */
+static void
+both_sides_of_a_memif_leave_at_once(void **state)
+{
+	struct port *s, *c;
+	for (unsigned i = 0; i < 20; i++) {
+		open_memifs(&s, &c);
+		ports_close();
+	}
 }
 
 /* Larger packets would need several of a memif's buffers. */
@@ -240,7 +255,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(ring_loops_back),
-	        cmocka_unit_test(workers_share_a_tx_queue), cmocka_unit_test(a_memifs_buffers_bound_its_mtu),
+	        cmocka_unit_test(workers_share_a_tx_queue), cmocka_unit_test(both_sides_of_a_memif_leave_at_once),
+	        cmocka_unit_test(a_memifs_buffers_bound_its_mtu),
 	        cmocka_unit_test(unknown_device_is_named_with_its_line),
 	        cmocka_unit_test(vanished_interface_is_reopened),
 	        cmocka_unit_test(default_route_is_not_taken),
