@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ static struct {
 	struct rte_mempool *pool;
 	const char *error;
 	uint64_t rest; /* clocks of turns that no node's are */
+	char dir[40];  /* of this process: its pipeline, and the sockets for `wg`, which a gateway of this box has elsewhere */
 } box;
 
 /* ---- Life ---- */
@@ -47,16 +49,32 @@ check(struct diags *d, const void *result)
 	exit(1);
 }
 
-static const char *
-write_file(const char *text)
+static void
+clean(void)
 {
-	static char path[] = "/tmp/tailrace-bench-XXXXXX";
-	int fd = mkstemp(path);
-	FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+	rmdir(box.dir);
+}
 
+static void
+make_dir(void)
+{
+	strcpy(box.dir, "/tmp/tailrace-bench-XXXXXX");
+	if (!mkdtemp(box.dir) || atexit(clean) != 0)
+		give_up("cannot make a temporary folder");
+}
+
+static struct plan *
+load_pipeline(const char *text, struct catalogue *catalogue, struct diags *d)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/pipeline.yaml", box.dir);
+	FILE *f = fopen(path, "we");
 	if (!f || fputs(text, f) < 0 || fclose(f) != 0)
 		give_up("cannot write a temporary file");
-	return path;
+	struct plan *plan = pipeline_load(&box.appliance, path, catalogue, d);
+	remove(path);
+	return plan;
 }
 
 /* NULL: none is pinned. The first worker's own thread does nothing once it is parked. */
@@ -90,12 +108,11 @@ start_engine(const char *plugins, const char *pipeline, uint16_t workers)
 			wireguard, plugins, plugins);
 	if (n < 0 || (size_t)n > sizeof(cfg) / 2)
 		give_up("the path of the plugins is too long");
+	make_dir();
 	snprintf(cfg + n, sizeof(cfg) - (size_t)n, "ports = { wan = { device = \"bench0\"; }; lan = { device = \"bench1\"; }; };"
-		"limits = { peers = 200000; routes = 2000000; };");
+		"limits = { peers = 200000; routes = 2000000; }; sockets = { uapi = \"%s\"; };", box.dir);
 	check(&d, appliance_parse(box.arena, "bench", cfg, &box.appliance, &d) ? &box : NULL);
-	const char *path = write_file(pipeline);
-	struct plan *plan = pipeline_load(&box.appliance, path, &catalogue, &d);
-	remove(path);
+	struct plan *plan = load_pipeline(pipeline, &catalogue, &d);
 	check(&d, plan);
 	box.engine = engine_new(&(struct engine_config){.appliance = &box.appliance, .pool = box.pool,
 		.control = box.control, .catalogue = catalogue, .workers = workers, .cpu = choose_cpus(cpu, workers)});
