@@ -5,6 +5,7 @@
 #include "../control/telemetry.h"
 #include "../crypto/aead.h"
 #include "../netmap/store.h"
+#include "../port/interrupt.h"
 #include "../port/port.h"
 #include "../runtime/log.h"
 #include "../runtime/rcu.h"
@@ -210,6 +211,7 @@ serve(struct daemon *d, struct plan *plan, struct catalogue *c)
 	loop_free(d->control);
 	netmap_fini(); /* its last save still reads under RCU */
 	rcu_fini();
+	interrupt_park();
 	rte_eal_cleanup();
 	return code;
 }

@@ -2,13 +2,12 @@
 #include "device.h"
 
 #include "guard.h"
+#include "interrupt.h"
 
 #include <net/if.h>
-#include <rte_alarm.h>
 #include <rte_bus.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
-#include <semaphore.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -191,18 +190,12 @@ share_queues(struct device *d, uint16_t workers)
 	return d->shared != NULL;
 }
 
-struct halt {
-	uint16_t id;
-	sem_t done;
-};
-
 static void
-halt(void *arg)
+halt(void *device)
 {
-	struct halt *h = arg;
-	rte_eth_dev_stop(h->id);
-	rte_eth_dev_close(h->id);
-	sem_post(&h->done);
+	const struct device *d = device;
+	rte_eth_dev_stop(d->id);
+	rte_eth_dev_close(d->id);
 }
 
 static void
@@ -210,15 +203,11 @@ unplug(struct device *d)
 {
 	struct rte_eth_dev_info info;
 	struct rte_device *dev = rte_eth_dev_info_get(d->id, &info) == 0 ? info.device : NULL;
-	struct halt h = {.id = d->id};
-	sem_init(&h.done, 0, 0);
-	/* A memif's driver hears of the other side on the EAL's interrupt thread, without a lock: if that side leaves while this
-	 * one is closed elsewhere, both free the connection (DPDK 22.11). An alarm runs on that thread. */
-	if (!d->memif || rte_eal_alarm_set(1, halt, &h) != 0)
-		halt(&h);
-	while (sem_wait(&h.done) != 0)
-		;
-	sem_destroy(&h.done);
+	/* If the other side leaves while this one is closed on another thread, both free the connection (DPDK 22.11). */
+	if (d->memif)
+		interrupt_call(halt, d);
+	else
+		halt(d);
 	if (dev != NULL)
 		rte_dev_remove(dev);
 }

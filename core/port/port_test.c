@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Ports on real drivers, with EAL but without hugepages: rings and memif; as root also a veth that comes and goes. */
+#include "port/interrupt.h"
 #include "port/port.h"
 
 #include <setjmp.h>
@@ -276,6 +277,7 @@ main(void)
 	pool = rte_pktmbuf_pool_create("port-test", 4095, 0, TR_PRIV_SIZE, 2176, SOCKET_ID_ANY);
 	int r = pool == NULL ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
 	rcu_fini();
+	interrupt_park();
 	rte_eal_cleanup();
 	char socket[64];
 	snprintf(socket, sizeof(socket), "%s/m", dir);

@@ -6,6 +6,7 @@
  */
 #include "box_port.h"
 
+#include "port/interrupt.h"
 #include "port/port.h"
 #include "runtime/rcu.h"
 #include "sdk/pool.h"
@@ -479,6 +480,7 @@ box_ports_stop(struct rte_mempool *pool)
 		return;
 	}
 	rmdir(rte_eal_get_runtime_dir());
+	interrupt_park();
 	rte_eal_cleanup();
 }
 
