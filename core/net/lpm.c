@@ -83,13 +83,6 @@ node_rules(const struct node *n)
 	return (struct rule *)(n->body + n->n_run + n->n_child);
 }
 
-static inline unsigned
-run_of(const struct node *n, uint8_t slot)
-{
-	unsigned w = slot >> 6;
-	return n->run_rank[w] + (unsigned)__builtin_popcountll(n->bits[w].run << (63 - (slot & 63))) - 1;
-}
-
 /* Place of the child at a slot, or -1. */
 static inline int
 child_of(const struct node *n, uint8_t slot)
@@ -562,9 +555,9 @@ lpm_memory(const struct lpm *l)
 /* ---- Look-up ---- */
 
 static inline bool
-below(const struct node *n, const uint8_t *addr, unsigned expected)
+below(const struct node *n, const uint8_t *addr, unsigned known)
 {
-	for (unsigned i = expected; i < n->depth; i++) {
+	for (unsigned i = known; i < n->depth; i++) {
 		if (n->key[i] != addr[i])
 			return false;
 	}
@@ -573,46 +566,42 @@ below(const struct node *n, const uint8_t *addr, unsigned expected)
 
 /*
  * Up to BURST addresses together, one level at a time, so that the cache misses on the nodes of a level overlap. How far
- * the processor looks ahead overlaps those on the words that the heads of nodes point to.
+ * the processor looks ahead overlaps those on the root's entries, and on the words that the heads of nodes point to.
  */
 static inline void
 find(const struct lpm *l, const struct family *f, const uint8_t *const *addr, unsigned n, uint32_t *value)
 {
 	const struct node *node[BURST];
-	uint8_t open[BURST], expected[BURST];
+	uint8_t open[BURST];
 	unsigned n_open = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		rte_prefetch0((const void *)(uintptr_t)&f->root[root_slot(addr[i])]);
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t e = atomic_load_explicit(&f->root[root_slot(addr[i])], memory_order_acquire);
 		value[i] = (uint32_t)(e >> 32);
 		if ((uint32_t)e) {
-			node[i] = node_at(l, (uint32_t)e);
-			rte_prefetch0(node[i]);
-			rte_prefetch0((const uint8_t *)node[i] + 64);
-			expected[i] = ROOT_BITS / 8;
+			node[n_open] = node_at(l, (uint32_t)e);
+			rte_prefetch0(node[n_open]);
+			rte_prefetch0((const uint8_t *)node[n_open] + 64);
 			open[n_open++] = (uint8_t)i;
 		}
 	}
-	while (n_open) {
+	for (unsigned known = ROOT_BITS / 8; n_open; known++) { /* so many bytes, at least, agree with the node's key */
 		unsigned still = 0;
 		for (unsigned k = 0; k < n_open; k++) {
 			const unsigned i = open[k];
-			const struct node *x = node[i];
-			if (x->depth != expected[i] && !below(x, addr[i], expected[i]))
+			const struct node *x = node[k];
+			if (x->depth != known && !below(x, addr[i], known))
 				continue;
 			const uint8_t slot = addr[i][x->depth];
-			const int place = child_of(x, slot);
-			const uint32_t here = x->body[run_of(x, slot)];
-			if (here)
-				value[i] = here;
-			if (place < 0)
+			const unsigned w = slot >> 6, shift = ~slot & 63; /* slot's bit becomes the highest */
+			const uint64_t run = x->bits[w].run << shift, child = x->bits[w].child << shift;
+			const uint32_t here = x->body[x->run_rank[w] + __builtin_popcountll(run) - 1];
+			value[i] = here ? here : value[i];
+			if (!(child >> 63))
 				continue;
-			expected[i] = (uint8_t)(x->depth + 1);
-			node[i] = node_at(l, x->body[x->n_run + place]);
-			rte_prefetch0(node[i]);
-			rte_prefetch0((const uint8_t *)node[i] + 64);
+			node[still] = node_at(l, x->body[x->n_run + x->child_rank[w] + __builtin_popcountll(child) - 1]);
+			rte_prefetch0(node[still]);
+			rte_prefetch0((const uint8_t *)node[still] + 64);
 			open[still++] = (uint8_t)i;
 		}
 		n_open = still;
