@@ -32,6 +32,14 @@ csum_finish(uint64_t sum)
 	return (uint16_t)~csum_fold(sum);
 }
 
+/* The same of a sum of up to 2^16 words of 32 bits: each half is added to the other, and what is carried out of it, too. */
+static inline uint16_t
+csum_finish_32(uint64_t sum)
+{
+	const uint32_t half = (uint32_t)((sum + (sum << 32 | sum >> 32)) >> 32);
+	return (uint16_t)~((half + (half << 16 | half >> 16)) >> 16);
+}
+
 /* The field after 16-bit words `from` became `to`, all as they lie in memory (RFC 1624, equation 3). */
 static inline uint16_t
 csum_change(uint16_t field, uint64_t from, uint64_t to)

@@ -22,8 +22,7 @@ interface_frame(const struct interface *i, struct rte_mbuf *m, const uint8_t dst
 
 /* Where the packet before went, during one burst: most of the next ones go there too. */
 struct recent {
-	bool known;          /* an untagged frame to one neighbour */
-	uint32_t hop4;       /* of this IPv4 neighbour; 0: none */
+	uint32_t hop4;       /* an untagged frame to this IPv4 neighbour, a single station that is not us; 0: none */
 	uint8_t dst6[16];    /* or with this IPv6 destination; unspecified: none */
 	uint64_t head, tail; /* bytes 0..7 and 6..13 of the Ethernet header */
 };
@@ -33,29 +32,31 @@ remember(struct recent *r, const struct interface *i, const uint8_t *p, const st
 	const uint8_t mac[6])
 {
 	const uint64_t to = neighbour_link(mac, 0), from = neighbour_link(i->mac, 0);
-	*r = (struct recent){.known = i->tag == 0};
-	r->head = to | from << 48;
+	*r = (struct recent){.head = to | from << 48};
 	r->tail = from | (uint64_t)rte_cpu_to_be_16(hop->family == 4 ? RTE_ETHER_TYPE_IPV4 : RTE_ETHER_TYPE_IPV6) << 48;
-	if (hop->family == 4)
+	if (i->tag != 0)
+		return;
+	if (hop->family == 4 && !interface_owns4(i, hop->ip) && !interface_is_broadcast(i, hop->ip))
 		r->hop4 = get_32(hop->ip);
-	else if ((meta->flags & TR_META_VIA) == 0)
+	else if (hop->family == 6 && (meta->flags & TR_META_VIA) == 0)
 		memcpy(r->dst6, p + 24, 16);
 }
 
-/* Does an IPv4 packet, to one station that is not us, go where the one before did? */
+/*
+ * Does an IPv4 packet, to one station that is not us, go where the one before did? Our addresses and broadcasts are on the
+ * link, and no neighbour's.
+ */
 static inline bool
 same4(const struct interface *i, const uint8_t *p, const struct tr_meta *meta, const struct recent *r)
 {
 	const uint32_t dst = get_32(p + 16);
-	bool special = p[16] >= 224, on_link = false;
-	for (unsigned k = 0; k < i->n4; k++) {
-		special |= dst == i->own4[k].addr || dst == i->own4[k].broadcast;
+	bool on_link = false;
+	for (unsigned k = 0; k < i->n4; k++)
 		on_link |= ((i->own4[k].addr ^ dst) & i->own4[k].mask) == 0;
-	}
 	uint32_t hop = on_link ? dst : get_32(i->gateway4.ip);
 	if ((meta->flags & TR_META_VIA) != 0)
-		hop = meta->next_hop.family == 4 ? get_32(meta->next_hop.ip) : 0;
-	return !special && hop == r->hop4 && hop != 0 && get_32(p + 12) != 0;
+		hop = meta->next_hop.family == 4 && !interface_is_broadcast(i, p + 16) ? get_32(meta->next_hop.ip) : 0;
+	return hop == r->hop4 && hop != 0 && p[16] < 224 && get_32(p + 12) != 0;
 }
 
 static inline bool
@@ -71,7 +72,7 @@ send_again(const struct interface *i, struct rte_mbuf *m, const struct recent *r
 {
 	uint8_t *p = rte_pktmbuf_mtod(m, uint8_t *);
 	const struct tr_meta *meta = tr_meta(m);
-	if (unlikely(!r->known || m->data_len < IPV4_LEN || m->data_len > i->mtu || (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) != 0 ||
+	if (unlikely(m->data_len < IPV4_LEN || m->data_len > i->mtu || (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) != 0 ||
 		     m->data_off < RTE_ETHER_HDR_LEN))
 		return false;
 	if (p[0] >> 4 == 4 ? !same4(i, p, meta, r) : p[0] >> 4 != 6 || !same6(p, m->data_len, meta, r))
@@ -307,31 +308,36 @@ send_one(struct tr_node *node, struct rte_mbuf **slot, struct recent *recent)
 	return TR_SENT;
 }
 
-/* Gives those whose verdict is TR_SENT to the port; what it does not take is dropped. */
+/* Gives packets, all of verdict TR_SENT, to the port. What it does not take is dropped. */
 static void
 transmit(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
 	const struct interface *i = node->self;
-	struct rte_mbuf *out[TR_BURST];
-	uint16_t at[TR_BURST], k = 0;
-	for (uint16_t j = 0; j < n; j++) {
-		at[k] = j;
-		out[k] = pkts[j];
-		k = (uint16_t)(k + (gate[j] == TR_SENT));
-	}
-	uint16_t sent = k > 0 ? port_tx(i->port, node->worker, out, k) : 0;
-	for (uint16_t j = sent; j < k; j++)
-		gate[at[j]] = TR_DROP(INTERFACE_DROP_TX_FULL);
+	uint16_t sent = port_tx(i->port, node->worker, pkts, n);
+	for (uint16_t j = sent; j < n; j++)
+		gate[j] = TR_DROP(INTERFACE_DROP_TX_FULL);
 	graph_sent(node, sent);
 }
 
 void
 interface_send(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
-	struct recent recent = {.known = false};
-	for (uint16_t j = 0; j < n; j++)
-		gate[j] = likely(send_again(node->self, pkts[j], &recent)) ? TR_SENT : send_one(node, &pkts[j], &recent);
-	transmit(node, pkts, n, gate);
+	struct recent recent = {.hop4 = 0};
+	uint16_t done = 0; /* packets with another verdict, or transmitted */
+	for (uint16_t j = 0; j < n; j++) {
+		if (likely(send_again(node->self, pkts[j], &recent))) {
+			gate[j] = TR_SENT;
+			continue;
+		}
+		gate[j] = send_one(node, &pkts[j], &recent);
+		if (likely(gate[j] == TR_SENT))
+			continue;
+		if (j > done)
+			transmit(node, pkts + done, j - done, gate + done);
+		done = j + 1;
+	}
+	if (n > done)
+		transmit(node, pkts + done, n - done, gate + done);
 }
 
 void

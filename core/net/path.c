@@ -20,6 +20,9 @@ enum { PATH_DROP_NO_ENDPOINT, PATH_DROP_NO_GATE, PATH_DROP_TOO_BIG, PATH_DROP_NO
 
 enum { PATH_COUNT_COPIES };
 
+/* Of an endpoint as it lies in memory: family, gate, and whether a copy is due. What most are, is seen at once. */
+enum { KIND = 0x0f | TR_ENDPOINT_TWICE << 4 | 0xff << 8, DIRECT4 = 4 | TR_KIND_UDP << 8 };
+
 struct path {
 	uint16_t gates;
 	bool offload; /* the port behind gate udp computes UDP checksums */
@@ -33,7 +36,8 @@ struct path_worker {
 static inline uint64_t
 udp_header(const struct tr_endpoint *e, uint16_t len)
 {
-	return (uint64_t)swap_16(e->local_port) | (uint64_t)swap_16(e->remote_port) << 16 | (uint64_t)swap_16(len) << 32;
+	_Static_assert(offsetof(struct tr_endpoint, local_port) == offsetof(struct tr_endpoint, remote_port) + 2, "swapped as one");
+	return __builtin_bswap32(get_32((const uint8_t *)&e->remote_port)) | (uint64_t)swap_16(len) << 32;
 }
 
 /*
@@ -47,17 +51,20 @@ wrap4(struct path_worker *w, struct rte_mbuf *m, struct tr_meta *meta)
 	uint8_t *p = (uint8_t *)rte_pktmbuf_prepend(m, IPV4_LEN + UDP_LEN);
 	if (unlikely(p == NULL))
 		return TR_DROP(PATH_DROP_NO_HEADROOM);
-	const uint64_t first = 0x45u | (uint64_t)meta->tos << 8 | (uint64_t)swap_16(m->data_len) << 16 |
+	const uint16_t len = m->data_len;
+	const uint64_t first = 0x45u | (uint64_t)meta->tos << 8 | (uint64_t)swap_16(len) << 16 |
 			       (uint64_t)swap_16(w->id++) << 32 |
 			       (uint64_t)(meta->flags & TR_META_WHOLE ? 0x40 : 0) << 48; /* DF */
 	const uint32_t ttl_protocol = 64 | IP_UDP << 8, local = get_32(e->local), remote = get_32(e->remote);
-	const uint16_t sum = csum_finish((uint32_t)first + (first >> 32) + ttl_protocol + (uint64_t)local + remote);
-	const uint64_t udp = udp_header(e, (uint16_t)(m->data_len - IPV4_LEN));
+	const uint16_t sum = csum_finish_32((uint32_t)first + (first >> 32) + ttl_protocol + (uint64_t)local + remote);
+	const uint64_t udp = udp_header(e, (uint16_t)(len - IPV4_LEN));
 	put_64(p, first);
 	put_64(p + 8, ttl_protocol | (uint64_t)sum << 16 | (uint64_t)local << 32);
 	put_64(p + 16, remote | udp << 32);
 	put_32(p + 24, (uint32_t)(udp >> 32));
 	meta->l3_len = IPV4_LEN;
+	meta->l4 = IP_UDP;
+	meta->flags = TR_META_OWN | (meta->flags & TR_META_WHOLE);
 	return PATH_UDP;
 }
 
@@ -74,6 +81,8 @@ wrap6(const struct path *path, struct rte_mbuf *m, struct tr_meta *meta)
 	memcpy(p + 24, e->remote, 16);
 	uint64_t header = udp_header(e, len);
 	meta->l3_len = IPV6_LEN;
+	meta->l4 = IP_UDP;
+	meta->flags = TR_META_OWN | (meta->flags & TR_META_WHOLE);
 	if (path->offload) {
 		m->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM | RTE_MBUF_F_TX_IPV6;
 	} else {
@@ -95,17 +104,13 @@ send(const struct path *path, struct path_worker *w, struct rte_mbuf *m)
 {
 	struct tr_meta *meta = tr_meta(m);
 	const struct tr_endpoint *e = &meta->endpoint;
-	uint16_t verdict;
 	if (e->family == 0)
 		return TR_DROP(PATH_DROP_NO_ENDPOINT);
 	if (e->gate != PATH_UDP && e->mtu != 0 && m->data_len > e->mtu) /* UDP may be split on the way */
 		return TR_DROP(PATH_DROP_TOO_BIG);
 	if (e->gate != PATH_UDP)
 		return e->gate < path->gates ? e->gate : TR_DROP(PATH_DROP_NO_GATE);
-	verdict = e->family == 4 ? wrap4(w, m, meta) : wrap6(path, m, meta);
-	meta->l4 = IP_UDP;
-	meta->flags = TR_META_OWN | (meta->flags & TR_META_WHOLE);
-	return verdict;
+	return e->family == 4 ? wrap4(w, m, meta) : wrap6(path, m, meta);
 }
 
 /* A copy of what goes to an endpoint that is not trusted, by the peer's relay; the receiver drops what comes second. */
@@ -138,7 +143,12 @@ path_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t 
 {
 	engine_sent(node, pkts, n);
 	for (uint16_t i = 0; i < n; i++) {
-		if (unlikely(tr_meta(pkts[i])->endpoint.flags & TR_ENDPOINT_TWICE))
+		struct tr_meta *meta = tr_meta(pkts[i]);
+		if (likely((get_16((const uint8_t *)&meta->endpoint) & KIND) == DIRECT4)) {
+			gate[i] = wrap4(node->local, pkts[i], meta);
+			continue;
+		}
+		if (meta->endpoint.flags & TR_ENDPOINT_TWICE)
 			send_copy(node, pkts[i]);
 		gate[i] = send(node->self, node->local, pkts[i]);
 	}
