@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "graph.h"
 
+#include <emmintrin.h>
 #include <errno.h>
 #include <rte_cycles.h>
 #include <stdlib.h>
@@ -151,32 +152,43 @@ graph_drop(struct graph_node *node, struct rte_mbuf *const *pkts, uint16_t n, ui
 	rte_pktmbuf_free_bulk((struct rte_mbuf **)(uintptr_t)pkts, n);
 }
 
+/* Drops packets that went round too often. Returns how many are left, a frame at most, at the front of `kept`. */
+static uint16_t
+drop_loops(struct graph_node *from, struct rte_mbuf *const *pkts, uint16_t n, struct rte_mbuf *kept[GRAPH_FRAME])
+{
+	uint16_t left = 0;
+	for (uint16_t i = 0; i < n; i++) {
+		const bool loops = tr_meta(pkts[i])->passes > TR_MAX_PASSES;
+		if (loops || left == GRAPH_FRAME)
+			graph_drop(from, &pkts[i], 1, from->n_reasons + (loops ? GRAPH_LOOP : GRAPH_FRAME_FULL));
+		else
+			kept[left++] = pkts[i];
+	}
+	return left;
+}
+
 /* Appends packets to a node's frame. Going backwards in the order counts as a pass: that bounds every cycle. */
 static void
 append(struct graph_node *from, struct graph_node *to, struct rte_mbuf *const *pkts, uint16_t n)
 {
 	struct graph *g = from->graph;
-	if (unlikely(to->order <= g->at)) { /* never at rest */
-		struct rte_mbuf **frame = to->frame;
-		uint16_t n_frame = to->n_frame;
-		for (uint16_t i = 0; i < n; i++) {
-			struct rte_mbuf *m = pkts[i];
-			const bool loops = tr_meta(m)->passes++ >= TR_MAX_PASSES;
-			if (unlikely(loops || n_frame == GRAPH_FRAME))
-				graph_drop(from, &m, 1, from->n_reasons + (loops ? GRAPH_LOOP : GRAPH_FRAME_FULL));
-			else
-				frame[n_frame++] = m;
+	struct rte_mbuf *kept[GRAPH_FRAME];
+	if (to->order <= g->at) { /* never at rest */
+		uint8_t passes = 0;
+		for (uint16_t i = 0; i < n; i++)
+			passes |= ++tr_meta(pkts[i])->passes;
+		if (unlikely(passes > TR_MAX_PASSES)) { /* of one packet, or of some together */
+			n = drop_loops(from, pkts, n, kept);
+			pkts = kept;
 		}
-		to->n_frame = n_frame;
-	} else {
-		uint16_t room = (uint16_t)(GRAPH_FRAME - to->n_frame);
-		if (unlikely(n > room)) {
-			graph_drop(from, pkts + room, n - room, from->n_reasons + GRAPH_FRAME_FULL);
-			n = room;
-		}
-		memcpy(&to->frame[to->n_frame], pkts, n * sizeof(*pkts));
-		to->n_frame += n;
 	}
+	uint16_t room = (uint16_t)(GRAPH_FRAME - to->n_frame);
+	if (unlikely(n > room)) {
+		graph_drop(from, pkts + room, n - room, from->n_reasons + GRAPH_FRAME_FULL);
+		n = room;
+	}
+	memcpy(&to->frame[to->n_frame], pkts, n * sizeof(*pkts));
+	to->n_frame += n;
 	g->pending[to->order / 64] |= UINT64_C(1) << (to->order % 64);
 }
 
@@ -262,11 +274,10 @@ settle(struct graph_node *node, uint16_t verdict, struct rte_mbuf *const *pkts, 
 static inline uint16_t
 run_end(const uint16_t *gate, uint16_t i, uint16_t n)
 {
-	const uint64_t four = gate[i] * UINT64_C(0x0001000100010001);
-	uint64_t v;
+	const __m128i eight = _mm_set1_epi16((short)gate[i]);
 	uint16_t j = i;
-	for (; j + 4 <= n && (memcpy(&v, gate + j, sizeof(v)), v == four); j += 4)
-		;
+	while (j + 8 <= n && _mm_movemask_epi8(_mm_cmpeq_epi16(_mm_loadu_si128((const __m128i *)(gate + j)), eight)) == 0xffff)
+		j += 8;
 	while (j < n && gate[j] == gate[i])
 		j++;
 	return j;
