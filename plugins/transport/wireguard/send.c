@@ -10,21 +10,23 @@
 static uint32_t
 padding(uint32_t len, uint32_t mtu)
 {
-	uint32_t last = len > mtu ? len % mtu : len;
+	uint32_t last = unlikely(len > mtu) ? len % mtu : len;
 	uint32_t padded = (last + 15) & ~15u;
 	return (padded < mtu ? padded : mtu) - last;
 }
 
-static uint8_t
+/* Bits 0 and 1 of an IPv4 header's second byte, 4 and 5 of an IPv6 header's: the versions differ in the first byte's bit 5. */
+static inline uint8_t
 inner_ecn(const uint8_t *p)
 {
-	return (p[0] >> 4 == 4 ? p[1] : p[1] >> 4) & 3;
+	uint16_t head;
+	memcpy(&head, p, sizeof(head));
+	return head >> (8 + ((head & 0x20) >> 3)) & 3;
 }
 
 void
 plain_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
-	const struct wg *wg = node->self;
 	struct rte_mbuf *good[TR_BURST];
 	uint16_t at[TR_BURST], n_good = 0;
 	uint32_t peer[TR_BURST];
@@ -49,8 +51,6 @@ plain_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t
 		const uint8_t *p = rte_pktmbuf_mtod(good[i], const uint8_t *);
 		rte_prefetch0(p - 64);
 		rte_prefetch0(p + 64);
-		rte_prefetch0(&hot_of(wg, peer[i])->send);
-		rte_prefetch0(&hot_of(wg, peer[i])->t);
 	}
 }
 
@@ -74,8 +74,8 @@ too_big(struct tr_node *node, const struct rte_mbuf *m, uint32_t room)
 static inline bool
 frame(struct rte_mbuf *m, const struct sending *s, uint32_t mtu, struct tr_aead *aead)
 {
-	uint32_t len = m->data_len, pad = len ? padding(len, mtu) : 0;
-	void *tail = tail_add(m, (uint16_t)(pad + TR_AEAD_TAG));
+	const uint32_t len = m->data_len, pad = padding(len, mtu);
+	uint8_t *tail = tail_add(m, (uint16_t)(pad + TR_AEAD_TAG));
 	struct message_data *h = (struct message_data *)rte_pktmbuf_prepend(m, sizeof(*h));
 
 	if (unlikely(!tail || !h))
@@ -95,10 +95,11 @@ address(struct rte_mbuf *m, const struct wg *wg, const struct tr_endpoint *to, u
 	struct tr_meta *meta = tr_meta(m);
 	meta->endpoint = *to;
 	set_source_port(wg, &meta->endpoint);
+	meta->l3_len = 0;
+	meta->l4 = 0;
+	meta->in = TR_IN_SELF;
 	meta->tos = tos;
 	meta->flags = TR_META_OWN;
-	meta->in = TR_IN_SELF;
-	meta->l3_len = 0;
 }
 
 /* Accounts for a packet that is about to be sealed, and sees what it calls for. */
@@ -141,7 +142,7 @@ prepare(struct tr_node *node, struct rte_mbuf *m, uint32_t id, struct hot *h, co
 			return TR_DROP(DROP_TOO_BIG);
 		mtu = room < mtu ? room : mtu;
 	}
-	const uint8_t ecn = data ? inner_ecn(rte_pktmbuf_mtod(m, const uint8_t *)) : 0;
+	const uint8_t ecn = likely(data) ? inner_ecn(rte_pktmbuf_mtod(m, const uint8_t *)) : 0;
 	if (unlikely(!frame(m, &h->send, mtu, aead)))
 		return TR_DROP(DROP_NO_ROOM);
 	h->send.counter++;
