@@ -97,6 +97,7 @@ unsigned engine_each(struct engine *e, void (*fn)(void *arg, struct tr_instance 
 void engine_totals(struct engine *e, struct graph_totals *out);
 /* Per instance: counters; per node: packets in, per drop reason. For stats, drops, OpenMetrics. */
 void engine_show_stats(struct engine *e, struct tr_show *out);
+void engine_show_threads(struct engine *e, struct tr_show *out); /* what each has of the totals */
 void engine_show_drops(struct engine *e, struct tr_show *out);
 void engine_show_workers(struct engine *e, struct tr_show *out); /* busy share, loops, sleeping, generation */
 /* [{peer, instance, reason, packets}…] of the peers that lost packets of late, and `others`. */

@@ -60,7 +60,8 @@ const struct cli_command cli_stats = {
 	.word = CLI_WORD_INSTANCE,
 	.doc = "counters of every instance, in total and per second",
 	.more = "rx + created = tx + drops + held, always: no packet leaves uncounted. Without INSTANCE, counters at "
-		"zero are left out.",
+		"zero are left out. With --json also what each thread has of the totals: a packet that goes from one to another is held by "
+		"the sender's book, and taken off the receiver's.",
 	.run = run_stats,
 };
 

@@ -111,6 +111,9 @@ command_stats(void *arg, struct request *r, int argc, char *const *argv)
 			json_object_set_new(i, key, commands_rates(c, path, json_object_get(i, groups[g])));
 		}
 	}
+	json_t *threads = commands_shown(engine_show_threads, c->on.engine);
+	json_object_update(stats, threads);
+	json_decref(threads);
 	management_reply(r, stats);
 }
 

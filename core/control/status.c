@@ -140,6 +140,11 @@ add_workers(struct status *s)
 		char number[24];
 		snprintf(number, sizeof(number), "%zu", i);
 		json_object_set_new(w, "busy", json_real(rate(s, "workers/%s/%s", number, "busy_ns") / 1e9));
+		json_int_t cpu = json_integer_value(json_object_get(w, "cpu"));
+		char what[40];
+		snprintf(what, sizeof(what), "worker %s", number);
+		if (!json_is_true(json_object_get(w, "pinned")))
+			problem(s->notices, what, "CPU %lld is not there, or not this process's: it runs wherever there is room", cpu);
 	}
 	json_incref(list);
 	json_decref(shown);

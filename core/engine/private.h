@@ -136,6 +136,7 @@ struct worker {
 	pthread_t thread;
 	bool running;
 	int cpu;
+	bool unpinned; /* atomic: it may not run on that CPU, or there is none */
 	int reader; /* rcu */
 	struct rte_ring *inbox;
 	struct rte_ring *jobs_done;

@@ -156,6 +156,27 @@ engine_show_stats(struct engine *e, struct tr_show *out)
 	out->end(out);
 }
 
+void
+engine_show_threads(struct engine *e, struct tr_show *out)
+{
+	char name[24];
+	out->list(out, "threads");
+	for (unsigned t = 0; t <= e->threads; t++) {
+		const struct graph_thread *g = t == e->threads ? &e->graveyard : &engine_thread(e, t)->gt;
+		const bool worker = t < e->workers;
+		snprintf(name, sizeof(name), "%s %u", worker ? "worker" : "service", worker ? t : t - e->workers);
+		out->begin(out, NULL);
+		out->text(out, "thread", t == e->threads ? "(removed)" : name);
+		out->uint(out, "rx", peek(&g->totals.rx));
+		out->uint(out, "created", peek(&g->totals.created));
+		out->uint(out, "tx", peek(&g->totals.tx));
+		out->uint(out, "drops", peek(&g->totals.drops));
+		out->real(out, "held", (double)(int64_t)peek(&g->totals.held)); /* below zero: others counted them as held */
+		out->end(out);
+	}
+	out->end(out);
+}
+
 static void
 show_drop_line(struct tr_show *out, const char *instance, const struct tr_drop_reason *r, uint64_t n)
 {
@@ -251,7 +272,7 @@ engine_show_workers(struct engine *e, struct tr_show *out)
 		out->begin(out, NULL);
 		out->uint(out, "worker", w);
 		out->uint(out, "cpu", (uint64_t)(x->cpu < 0 ? 0 : x->cpu));
-		out->flag(out, "pinned", x->cpu >= 0);
+		out->flag(out, "pinned", x->cpu >= 0 && !__atomic_load_n(&x->unpinned, __ATOMIC_RELAXED));
 		out->uint(out, "loops", peek(&x->loops));
 		out->uint(out, "busy_ns", peek(&x->busy_ns));
 		out->uint(out, "longest_loop_ns", peek(&x->longest_ns));

@@ -398,7 +398,8 @@ worker_main(void *arg)
 		cpu_set_t set;
 		CPU_ZERO(&set);
 		CPU_SET(w->cpu, &set);
-		pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+		if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) != 0)
+			__atomic_store_n(&w->unpinned, true, __ATOMIC_RELAXED);
 	}
 	if (w->t.engine->config.thread_start)
 		w->t.engine->config.thread_start();
