@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 static const struct cli_option options[] = {
-	{'q', "quick", NULL, "some 10 seconds: 64 and 1420 bytes, short trials"},
+	{'q', "quick", NULL, "5 to 10 seconds: 64 bytes, IMIX and 1420, short trials"},
 	{'l', "list", NULL, "list the scenarios"},
 	{'s', "size", "LIST", "sizes of IP packets: 64 to 1420, imix, jumbo; separated by commas"},
 	{0, "peers", "LIST", "how many peers take part: 1 to 100k (default 1000)"},

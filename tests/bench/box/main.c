@@ -164,7 +164,7 @@ measure(struct run *r, int argc, char **argv, char **words, int n)
 			return unknown(words[i]);
 	for (unsigned i = 0; n == 0 && scenarios[i].name; i++)
 		r->scenario[r->n_scenarios++] = &scenarios[i];
-	if ((rc = sizes(r, size ? size : r->quick ? "64,1420" : "64,128,256,512,1024,1420,imix")) != 0 ||
+	if ((rc = sizes(r, size ? size : r->quick ? "64,imix,1420" : "64,128,256,512,1024,1420,imix")) != 0 ||
 		(rc = peers(r, peer ? peer : "1000")) != 0)
 		return rc;
 	r->trial = trial ? strtod(trial, NULL) / 1000 : 0;

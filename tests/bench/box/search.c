@@ -52,23 +52,26 @@ classify(struct search *s, double load, double goal, struct search_bounds *b)
 	return LOWER;
 }
 
-/* What trials of earlier searches say of this goal, so that their bounds are the first. */
+/*
+ * What trials of earlier searches say of this goal, so that their bounds are the first. A disturbance takes away and never
+ * adds: an upper bound below a lower one is none.
+ */
 static void
 recall(const struct search *s, double goal, double *lower, double *upper)
 {
-	for (unsigned i = 0; i < s->n; i++) {
-		unsigned good = 0, bad = 0;
-		for (unsigned k = 0; k < s->n; k++) {
-			good += s->done[k].load == s->done[i].load && s->done[k].loss <= goal;
-			bad += s->done[k].load == s->done[i].load && s->done[k].loss > goal;
+	for (int pass = 0; pass < 2; pass++)
+		for (unsigned i = 0; i < s->n; i++) {
+			unsigned good = 0, bad = 0;
+			const double load = s->done[i].load;
+			for (unsigned k = 0; k < s->n; k++) {
+				good += s->done[k].load == load && s->done[k].loss <= goal;
+				bad += s->done[k].load == load && s->done[k].loss > goal;
+			}
+			if (pass == 0 && good > s->needed / 2 && load > *lower)
+				*lower = load;
+			else if (pass == 1 && bad > s->needed / 2 && load > *lower && (*upper == 0 || load < *upper))
+				*upper = load;
 		}
-		if (bad > s->needed / 2 && (*upper == 0 || s->done[i].load < *upper))
-			*upper = s->done[i].load;
-		else if (good > s->needed / 2 && s->done[i].load > *lower)
-			*lower = s->done[i].load;
-	}
-	if (*upper != 0 && *lower >= *upper)
-		*lower = 0;
 }
 
 /* The next load between bounds: their geometric mean; outwards in doubling steps while there is but one. */

@@ -113,6 +113,23 @@ noise(void **state)
 	assert_true(found > 200);
 }
 
+/* A load that a disturbance made an upper bound, while a greater one was carried, is no bound for the next search. */
+static void
+contradiction(void **state)
+{
+	struct device d = {.capacity = 3e6, .floor_from = INFINITY, .seed = 7};
+	struct search s = search_of(&d, 2.9e6);
+
+	for (s.n = 0; s.n < 3; s.n++) {
+		s.done[s.n].load = 1e6;
+		s.done[s.n].loss = 0.2;
+	}
+	for (; s.n < 6; s.n++)
+		s.done[s.n].load = 2.9e6;
+	struct search_bounds b = search_run(&s, 0.005);
+	assert_true(b.lower >= 2.9e6 && b.upper >= 3e6 && b.complete);
+}
+
 static void
 limit(void **state)
 {
@@ -145,6 +162,7 @@ main(void)
 		cmocka_unit_test(ratio),
 		cmocka_unit_test(floor_of_loss),
 		cmocka_unit_test(noise),
+		cmocka_unit_test(contradiction),
 		cmocka_unit_test(limit),
 		cmocka_unit_test(ended),
 	};

@@ -6,8 +6,9 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
 
-#define QUIET_NS 50000000 /* nothing came out for so long: all that will has */
+#define IDLE_TURNS 1000 /* the gateway found nothing to do so often: all that will has come out */
 #define LATE_NS 200000   /* a generator that was kept from running does not make up for more than this at once */
 
 struct generator {
@@ -16,8 +17,18 @@ struct generator {
 	struct trial_result r;
 	uint32_t next; /* number of a packet */
 	bool out[BOX_PACKETS]; /* offered, and not seen again */
-	int done;      /* written by the generator, read by the gateway */
+	int offered;   /* all is; written by the generator, read by the gateway */
+	int drained;   /* the other way round */
 };
+
+/* How often this thread had to make room for another. */
+static long
+interrupted(void)
+{
+	struct rusage u;
+
+	return getrusage(RUSAGE_THREAD, &u) == 0 ? u.ru_nivcsw : 0;
+}
 
 static uint32_t
 take(struct generator *g)
@@ -63,6 +74,7 @@ generate(void *arg)
 	const double hz = measure_ghz() * 1e9, step = g->rate > 0 ? BOX_BURST / g->rate * hz : 0;
 	const uint64_t begin = bench_clock(), end = begin + (uint64_t)(g->t->seconds * hz);
 	const double late = LATE_NS * hz / 1e9;
+	const long before = interrupted();
 	double next = (double)begin;
 	uint64_t now = begin;
 
@@ -76,13 +88,15 @@ generate(void *arg)
 			next = (double)now;
 	}
 	g->r.seconds = (double)(now - begin) / hz;
-	for (uint64_t last = now; g->r.received < g->r.offered && (double)(now - last) < QUIET_NS * hz / 1e9; now = bench_clock()) {
-		const uint32_t n = take(g);
+	__atomic_store_n(&g->offered, 1, __ATOMIC_RELEASE);
+	bool drained;
+	uint32_t n;
+	do {
+		drained = __atomic_load_n(&g->drained, __ATOMIC_ACQUIRE);
+		n = take(g);
 		g->r.received += n;
-		if (n > 0)
-			last = now;
-	}
-	__atomic_store_n(&g->done, 1, __ATOMIC_RELEASE);
+	} while (n > 0 || !drained);
+	g->r.disturbed = interrupted() != before;
 	return NULL;
 }
 
@@ -93,6 +107,7 @@ trial_run(const struct trial *t, double rate)
 	pthread_attr_t attr;
 	pthread_t thread;
 	cpu_set_t set;
+	unsigned idle = 0;
 
 	measure_ghz();
 	g = (struct generator){.t = t, .rate = rate};
@@ -105,9 +120,12 @@ trial_run(const struct trial *t, double rate)
 	if (pthread_create(&thread, &attr, generate, &g) != 0)
 		give_up("no thread for the generator");
 	pthread_attr_destroy(&attr);
-	while (!__atomic_load_n(&g.done, __ATOMIC_ACQUIRE))
-		box_turn();
+	const long before = interrupted();
+	while (idle < IDLE_TURNS)
+		idle = box_turn() == 0 && __atomic_load_n(&g.offered, __ATOMIC_ACQUIRE) ? idle + 1 : 0;
+	__atomic_store_n(&g.drained, 1, __ATOMIC_RELEASE);
 	pthread_join(thread, NULL);
 	box_rings(false);
+	g.r.disturbed |= interrupted() != before;
 	return g.r;
 }

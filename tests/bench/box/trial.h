@@ -13,6 +13,7 @@ struct trial {
 struct trial_result {
 	double offered, received; /* packets */
 	double seconds;           /* that the generator offered */
+	bool disturbed;           /* the system took a CPU away from either of them meanwhile */
 };
 
 /* rate: packets per second, in bursts of 32 by the clock, whatever becomes of them; 0: as fast as the generator can. */
