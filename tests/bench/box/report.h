@@ -10,7 +10,7 @@
 
 /* A file of this version, or NULL after a message that names it. */
 json_t *report_read(const char *path);
-/* XHTML with SVG and nothing from elsewhere. false: could not be written; said. */
+/* XHTML with a drawing and nothing from elsewhere, or, if the path ends in .svg, the drawing. false: could not be written; said. */
 bool report_write(const json_t *file, const char *path);
 void report_print(const json_t *file, FILE *f);
 
