@@ -135,6 +135,11 @@ lab_check() {
 	return 1
 }
 
+# lab_grep …: grep -q at the end of a pipe. It reads all: a writer that is cut off (nft writes line by line) fails under pipefail.
+lab_grep() {
+	grep "$@" > /dev/null
+}
+
 # lab_until SECONDS COMMAND…: again and again until it succeeds.
 lab_until() {
 	local end=$(($(date +%s) + $1))
