@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define COMMANDS 64
@@ -28,8 +29,8 @@ struct client {
 	size_t in_len;
 	char *out; /* not sent yet: out + out_sent … out + out_len */
 	size_t out_len, out_sent;
-	unsigned stalled;        /* seconds without progress */
-	unsigned idle;           /* seconds since it said anything */
+	uint64_t moved;          /* ms: when its answer last got on */
+	uint64_t heard;          /* ms: when it last said anything */
 	struct request *request; /* being answered: the next one waits */
 	bool ended;              /* sends no more */
 };
@@ -43,8 +44,8 @@ struct management {
 	struct management_command command[COMMANDS];
 	unsigned n_commands;
 	struct client *clients;
-	unsigned n_clients;
-	uint64_t evicted;
+	struct loop_watch *again; /* soon, when nobody may take a place; NULL: not */
+	struct management_counts counts;
 };
 
 struct request {
@@ -55,6 +56,14 @@ struct request {
 
 static void client_events(struct client *c);
 
+static uint64_t
+now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 /* ---- Clients ---- */
 
 static void
@@ -64,7 +73,7 @@ client_close(struct client *c)
 	while (*p != c)
 		p = &(*p)->next;
 	*p = c->next;
-	if (c->m->n_clients-- == MANAGEMENT_CLIENTS)
+	if (c->m->counts.clients-- == MANAGEMENT_CLIENTS)
 		loop_fd_events(c->m->watch, TR_WATCH_READ);
 	if (c->request)
 		c->request->client = NULL;
@@ -90,7 +99,7 @@ client_send(struct client *c)
 			return false;
 		}
 		c->out_sent += (size_t)n;
-		c->stalled = 0;
+		c->moved = now_ms();
 	}
 	if (c->out_sent == c->out_len) {
 		free(c->out);
@@ -112,6 +121,8 @@ client_queue(struct client *c, json_t *line)
 	json_decref(line);
 	size_t len = text ? strlen(text) : 0;
 	size_t left = c->out_len - c->out_sent;
+	if (!left)
+		c->moved = now_ms();
 	char *grown = text ? malloc(left + len + 1) : NULL;
 	if (grown) {
 		if (left)
@@ -209,7 +220,7 @@ client_read(struct client *c)
 			client_close(c);
 		return;
 	}
-	c->idle = 0;
+	c->heard = now_ms();
 	struct pollfd p = {.fd = c->fd};
 	if (n == 0) {
 		/* Half closed (`echo … | socat`) still wants its answers; closed does not. */
@@ -268,27 +279,68 @@ client_new(struct management *m, int fd)
 	struct ucred cred = {.uid = (uid_t)-1};
 	socklen_t len = sizeof(cred);
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
-	*c = (struct client){.next = m->clients, .m = m, .fd = fd, .watch = w, .uid = cred.uid, .in = in};
+	*c = (struct client){.next = m->clients, .m = m, .fd = fd, .watch = w, .uid = cred.uid, .in = in,
+		.heard = now_ms()};
 	m->clients = c;
-	m->n_clients++;
+	m->counts.clients++;
 	return true;
 }
 
-/* Whoever holds a connection and asks nothing does not keep the operator out. false: all of them are being answered. */
+/*
+ * Whoever holds a connection and asks nothing does not keep the operator out: half a request is nothing. Nor does, if there is
+ * no such one, whoever has not read a byte of its answer for a while. false: there is none of either, and all are new, or being
+ * answered.
+ */
 static bool
 evict(struct management *m)
 {
-	struct client *found = NULL;
-	for (struct client *c = m->clients; c; c = c->next)
-		if (!c->request && c->out_len == 0 && (!found || c->idle >= found->idle))
-			found = c;
+	const uint64_t before = now_ms() - MANAGEMENT_GLANCE;
+	struct client *idle = NULL, *slow = NULL;
+	for (struct client *c = m->clients; c; c = c->next) {
+		if (!c->request && c->out_len == 0 && c->heard <= (idle ? idle->heard : before))
+			idle = c;
+		if (c->out_len && c->moved <= (slow ? slow->moved : before))
+			slow = c;
+	}
+	struct client *found = idle ? idle : slow;
 	if (!found)
 		return false;
-	log_warning("management", "all %d connections are taken: one of uid %u that asks nothing is closed", MANAGEMENT_CLIENTS,
-		found->uid);
-	m->evicted++;
+	log_warning("management", "connections are wanted, and none is left: one of uid %u that %s is closed", found->uid,
+		idle ? "asks nothing" : "does not read its answer");
+	(*(idle ? &m->counts.idle : &m->counts.slow))++;
 	client_close(found);
 	return true;
+}
+
+static void
+listen_again(void *arg)
+{
+	struct management *m = arg;
+	loop_watch_close(m->again);
+	m->again = NULL;
+	if (m->counts.clients < MANAGEMENT_CLIENTS || evict(m))
+		loop_fd_events(m->watch, TR_WATCH_READ);
+	else
+		m->again = loop_timer(m->loop, MANAGEMENT_GLANCE, 0, listen_again, m);
+}
+
+/* The others wait in the backlog. */
+static void
+listen_later(struct management *m)
+{
+	loop_fd_events(m->watch, 0);
+	if (!m->again)
+		m->again = loop_timer(m->loop, MANAGEMENT_GLANCE, 0, listen_again, m);
+}
+
+/* No descriptor is left, of this process or of the box: one of ours may be worth less than what waits. */
+static void
+no_descriptor(struct management *m)
+{
+	m->counts.refused++;
+	log_warning("management", "cannot accept a client: %m");
+	if (!evict(m))
+		listen_later(m); /* it would fire at once again */
 }
 
 static void
@@ -297,16 +349,14 @@ on_listen(void *arg, int events)
 	struct management *m = arg;
 	int fd = accept4(m->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0) {
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
-			log_warning("management", "cannot accept a client: %m");
-			loop_fd_events(m->watch, 0); /* until the next tick: it would fire at once again */
-		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+			no_descriptor(m);
 		return;
 	}
 	if (!client_new(m, fd))
 		close(fd);
-	if (m->n_clients == MANAGEMENT_CLIENTS && !evict(m))
-		loop_fd_events(m->watch, 0); /* the others wait in the backlog */
+	if (m->counts.clients == MANAGEMENT_CLIENTS && !evict(m))
+		listen_later(m);
 }
 
 static void
@@ -315,23 +365,21 @@ on_tick(void *arg)
 	struct management *m = arg;
 	for (struct client *c = m->clients, *next; c; c = next) {
 		next = c->next;
-		c->idle++;
 		struct pollfd p = {.fd = c->fd};
 		bool hung_up = c->ended && poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
-		bool slow = c->out_len && ++c->stalled > MANAGEMENT_PATIENCE;
+		bool slow = c->out_len && now_ms() - c->moved > MANAGEMENT_PATIENCE * 1000;
+		m->counts.slow += slow;
 		if (slow)
 			log_info("management", "a client of uid %u reads too slowly: cut off", c->uid);
 		if (slow || hung_up)
 			client_close(c);
 	}
-	if (m->n_clients < MANAGEMENT_CLIENTS)
-		loop_fd_events(m->watch, TR_WATCH_READ);
 }
 
-uint64_t
-management_evicted(const struct management *m)
+struct management_counts
+management_counts(const struct management *m)
 {
-	return m->evicted;
+	return m->counts;
 }
 
 /* ---- Requests ---- */
@@ -502,6 +550,8 @@ management_free(struct management *m)
 		loop_watch_close(m->watch);
 	if (m->tick)
 		loop_watch_close(m->tick);
+	if (m->again)
+		loop_watch_close(m->again);
 	struct stat st;
 	if (m->inode && stat(m->path.sun_path, &st) == 0 && st.st_ino == m->inode)
 		unlink(m->path.sun_path);

@@ -12,7 +12,8 @@
 
 #define MANAGEMENT_LINE 65536 /* longest request */
 #define MANAGEMENT_CLIENTS 64
-#define MANAGEMENT_PATIENCE 5 /* s without progress in sending: the client is cut off */
+#define MANAGEMENT_PATIENCE 5 /* s without progress in sending: the client is cut off, */
+#define MANAGEMENT_GLANCE 100 /* ms, when another wants its place */
 
 struct management;
 
@@ -28,8 +29,12 @@ struct management_command {
 struct management *management_new(struct loop *l, const char *path, const char *group, char *why, size_t size);
 /* A command without a name gets whatever no other takes; then argv[0] is the command's name. */
 void management_add(struct management *m, const struct management_command *c); /* *c is copied */
-/* Clients so far that were closed because others wanted their place. */
-uint64_t management_evicted(const struct management *m);
+struct management_counts {
+	unsigned clients;    /* now */
+	uint64_t idle, slow; /* closed so far: asked nothing while others wanted their place; did not read their answers */
+	uint64_t refused;    /* times that nobody could be accepted, for want of descriptors or memory */
+};
+struct management_counts management_counts(const struct management *m);
 /* Requests that are still open stay valid until they are answered. */
 void management_free(struct management *m);
 

@@ -104,6 +104,20 @@ end_peers(void *arg)
 /* ---- The box ---- */
 
 static void
+add_management(struct metrics *m, struct management_counts n)
+{
+	struct metrics_family *closed = metrics_family(m, METRICS_COUNTER, "tailrace_management_closed",
+		"Connections to the management socket that were closed, by what they did not do.");
+	metrics_count(metrics_family(m, METRICS_GAUGE, "tailrace_management_clients", "Connections to the management socket."), n.clients,
+		NULL);
+	metrics_count(closed, n.idle, METRICS_LABELS("because", "idle"));
+	metrics_count(closed, n.slow, METRICS_LABELS("because", "slow"));
+	metrics_count(metrics_family(m, METRICS_COUNTER, "tailrace_management_refused",
+			      "Times that no connection could be accepted, for want of descriptors."),
+		n.refused, NULL);
+}
+
+static void
 add_box(struct render *r)
 {
 	struct commands *c = r->c;
@@ -126,6 +140,7 @@ add_box(struct render *r)
 	metrics_count(totals, t.tx, METRICS_LABELS("fate", "tx"));
 	metrics_count(totals, t.drops, METRICS_LABELS("fate", "drops"));
 	metrics_count(held, t.held, NULL);
+	add_management(m, management_counts(c->on.management));
 }
 
 static void

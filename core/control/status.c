@@ -173,6 +173,18 @@ add_trial(struct status *s)
 }
 
 static void
+add_management(struct status *s, struct management_counts n)
+{
+	if (n.idle || n.slow)
+		problem(s->notices, "management", "%lu connections that asked nothing and %lu that did not read their answers were closed; "
+			"there are %u of %d now",
+			(unsigned long)n.idle, (unsigned long)n.slow, n.clients, MANAGEMENT_CLIENTS);
+	if (n.refused)
+		problem(s->notices, "management", "%lu times no connection could be accepted: no descriptors were left (LimitNOFILE=)",
+			(unsigned long)n.refused);
+}
+
+static void
 add_configuration(struct status *s)
 {
 	const struct catalogue *k = engine_catalogue(s->c->on.engine);
@@ -182,9 +194,7 @@ add_configuration(struct status *s)
 	health_tell(s->c->health, say, s);
 	if (s->c->apply_error)
 		problem(s->notices, "last apply", "%s", s->c->apply_error);
-	if (management_evicted(s->c->on.management))
-		problem(s->notices, "management", "all %d connections were taken; %lu that asked nothing were closed", MANAGEMENT_CLIENTS,
-			(unsigned long)management_evicted(s->c->on.management));
+	add_management(s, management_counts(s->c->on.management));
 	if (netmap_problem())
 		problem(s->problems, "netmap", "%s", netmap_problem());
 	for (unsigned i = 0; k && i < k->n_refused; i++)
