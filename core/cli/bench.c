@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const struct cli_option options[] = {
@@ -34,6 +35,44 @@ program(void)
 		return TAILRACE_LIBEXEC_DIR "/tailrace-bench";
 	snprintf(tail, sizeof(path) - (size_t)(tail - path), "/tests/bench/box/tailrace-bench");
 	return path;
+}
+
+bool
+bench_takes_files(const char *word)
+{
+	return strcmp(word, "compare") == 0 || strcmp(word, "report") == 0;
+}
+
+void
+bench_scenarios(void (*each)(const char *name, const char *word), const char *word)
+{
+	const char *path = program();
+	char line[256];
+	int fd[2];
+
+	each("compare", word);
+	each("report", word);
+	fflush(stdout);
+	if (pipe(fd) != 0)
+		return;
+	const pid_t pid = fork();
+	if (pid == 0) {
+		if (dup2(fd[1], STDOUT_FILENO) >= 0)
+			execl(path, path, "list=", (char *)NULL);
+		_exit(127);
+	}
+	close(fd[1]);
+	FILE *f = fdopen(fd[0], "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, " \n")] = '\0';
+		each(line, word);
+	}
+	if (f)
+		fclose(f);
+	else
+		close(fd[0]);
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
 }
 
 static int
@@ -68,11 +107,12 @@ const struct cli_command cli_bench = {
 	.name = "bench",
 	.args = "[SCENARIO...]",
 	.max_args = 64,
-	.word = CLI_WORD_FILE,
+	.word = CLI_WORD_SCENARIO,
 	.doc = "measure what this box can carry, beside the limit that its CPU sets",
 	.more = "Needs no root, no hugepages and no NIC: a gateway in one process, its worker on one CPU, and a generator on another. Of each "
 		"scenario: clocks per packet, by node, and those of the AEAD alone for the same packets; the most that came through (MRR), "
-		"with up to 0.5 % lost (PDR) and with none lost (NDR). All scenarios, unless some are named.\n\n"
+		"with up to 0.5 % lost (PDR) and with none lost (NDR). All scenarios, unless some are named: `l3`, `l3-ipv6`, `encrypt`, "
+		"`decrypt`, `tunnel`, `stun`, `dns`; `--list` says what they are.\n\n"
 		"`tailrace bench compare A.json B.json` tells what differs by more than the noise; `tailrace bench report A.json` draws. "
 		"Ctrl-C leaves in the file what was measured. Exit status 2: an unknown scenario, a file that can't be read or compared.",
 	.options = options,

@@ -25,7 +25,7 @@ struct cli_option {
 	const char *doc;
 };
 
-enum cli_word { CLI_WORD_NONE, CLI_WORD_FILE, CLI_WORD_INSTANCE, CLI_WORD_PEER, CLI_WORD_CLASS }; /* for completion */
+enum cli_word { CLI_WORD_NONE, CLI_WORD_FILE, CLI_WORD_INSTANCE, CLI_WORD_PEER, CLI_WORD_CLASS, CLI_WORD_SCENARIO }; /* for completion */
 
 struct cli {
 	bool json;          /* --json */

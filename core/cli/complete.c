@@ -6,6 +6,7 @@
  */
 #include "client.h"
 #include "commands.h"
+#include "offline.h"
 
 #include <string.h>
 
@@ -74,9 +75,22 @@ offer_word(const struct cli *c, enum cli_word kind, const char *word)
 	case CLI_WORD_CLASS:
 		offer_names(c, "classes", word);
 		break;
+	case CLI_WORD_SCENARIO:
+		bench_scenarios(offer, word);
+		break;
 	case CLI_WORD_NONE:
 		break;
 	}
+}
+
+/* The option that a word is, if a value follows it. */
+static const struct cli_option *
+wants_value(const struct cli_option *o, const char *word)
+{
+	for (; word[0] == '-' && o && o->name; o++)
+		if (o->value && (word[1] == '-' ? strcmp(word + 2, o->name) == 0 : word[1] == o->letter && !word[2]))
+			return o;
+	return NULL;
 }
 
 static int
@@ -92,14 +106,24 @@ run(const struct cli *c)
 	}
 	const char *word = c->argv[c->argc - 1];
 	const struct cli_command *command = NULL;
-	for (int i = 0; i < c->argc - 1 && !command; i++)
-		if (c->argv[i][0] != '-')
-			command = cli_find(c->argv[i]);
-	if (word[0] == '-') {
+	const struct cli_option *of = NULL; /* the option whose value the word is */
+	enum cli_word kind = CLI_WORD_NONE;
+	for (int i = 0; i < c->argc - 1; i++) {
+		of = wants_value(command ? command->options : NULL, c->argv[i]);
+		if (command && command->word == CLI_WORD_SCENARIO && bench_takes_files(c->argv[i]))
+			kind = CLI_WORD_FILE;
+		if (command || c->argv[i][0] == '-')
+			continue;
+		command = cli_find(c->argv[i]);
+		kind = command ? command->word : CLI_WORD_NONE;
+	}
+	if (of) {
+		offer_word(c, strcmp(of->value, "FILE") == 0 || strcmp(of->value, "DIR") == 0 ? CLI_WORD_FILE : CLI_WORD_NONE, word);
+	} else if (word[0] == '-') {
 		offer_options(command ? command->options : NULL, word);
 		offer_options(cli_common, word);
 	} else if (command) {
-		offer_word(c, command->word, word);
+		offer_word(c, kind, word);
 	} else {
 		for (const struct cli_command *const *k = cli_commands; *k; k++)
 			if (!(*k)->hidden)

@@ -7,6 +7,10 @@
 
 extern const struct cli_command cli_check, cli_diff, cli_graph, cli_schema, cli_plugins, cli_import, cli_doctor, cli_bench;
 
+/* For completion: what bench measures, by asking the program that does; and is this its word before names of files? */
+void bench_scenarios(void (*each)(const char *name, const char *word), const char *word);
+bool bench_takes_files(const char *word);
+
 /* The core's classes and those of the plugins in `dirs` (colon-separated; NULL: $TAILRACE_PLUGINS, else the build tree
  * that this command stands in, else where plugins are installed). */
 void offline_catalogue(const char *dirs, struct catalogue *c);
