@@ -17,7 +17,7 @@ static const struct cli_option options[] = {
 	{0, "peers", "LIST", "how many peers take part: 1 to 100k (default 1000)"},
 	{'t', "trial", "MS", "milliseconds of one trial (default 100, --quick: 10)"},
 	{'o', "output", "FILE", "keep the figures in this file (JSON), after each one"},
-	{'r', "report", "FILE", "write a report with plots (HTML, or SVG if it ends so; nothing from elsewhere)"},
+	{'r', "report", "FILE", "write a report with plots by gnuplot (HTML, or SVG if it ends so; nothing from elsewhere)"},
 	{'p', "plugins", "DIR", "look for plugins here"},
 	{0, NULL, NULL, NULL},
 };

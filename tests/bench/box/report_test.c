@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "plot.h"
 #include "report.h"
 
 #include <setjmp.h>
@@ -14,7 +15,7 @@ file_of(double clocks, double spread, double ndr, const char *size, double trial
 {
 	return json_pack("{s:s, s:i, s:s, s:b, s:{s:s}, s:{s:s, s:f}, s:[s], s:[{s:s, s:s, s:i, s:{s:f, s:f, s:[{s:s, s:f}]}, s:{s:f, s:f},"
 			 "s:{s:f, s:f}}]}",
-		"kind", "tailrace-bench", "version", 1, "made", "today", "complete", 1, "machine", "cpu", "A <CPU> & \"more\"", "method", "ports",
+		"kind", "tailrace-bench", "version", 1, "made", "today", "complete", 1, "machine", "cpu", "A <CPU> & \"more\"\n 'than `one`", "method", "ports",
 		"rings", "trial_seconds", trial, "warnings", "CPU 1 < CPU 2", "figures", "scenario", "encrypt", "size", size, "peers", 1000, "cost",
 		"clocks", clocks, "spread", spread, "nodes", "node", "wg0.plain", "clocks", clocks, "mrr", "pps", ndr, "spread", 0.0, "ndr", "pps",
 		ndr, "upper_pps", ndr * 1.01);
@@ -86,12 +87,11 @@ escapes(void **state)
 	size_t size;
 	FILE *f = open_memstream(&text, &size);
 
-	report_print(a, f);
+	plot_script(a, f);
 	fclose(f);
-	assert_non_null(strstr(text, "A &lt;CPU&gt; &amp; &quot;more&quot;"));
-	assert_non_null(strstr(text, "CPU 1 &lt; CPU 2"));
-	assert_non_null(strstr(text, "<title>wg0.plain: 400 clocks</title>"));
-	assert_null(strstr(text, "<script"));
+	assert_non_null(strstr(text, "set label 'A <CPU> & \"more\" ''than `one`, TSC")); /* the quote doubled, the line's end left out */
+	assert_non_null(strstr(text, "title 'wg0.plain'"));
+	assert_non_null(strstr(text, "\n0 400 0.73 1.27\n"));
 	free(text);
 	json_decref(a);
 }
