@@ -2,7 +2,9 @@
 #include "interrupt.h"
 
 #include <rte_alarm.h>
+#include <rte_interrupts.h>
 #include <semaphore.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 struct call {
@@ -39,12 +41,16 @@ park(void *parked)
 		pause();
 }
 
+/* A source of its own: rte_eal_cleanup() waits for the end of one that belongs to the EAL, alarms too. */
 void
 interrupt_park(void)
 {
 	static sem_t parked; /* the thread still holds it */
+	struct rte_intr_handle *h = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
+	const int fd = eventfd(1, EFD_CLOEXEC);
 	sem_init(&parked, 0, 0);
-	if (rte_eal_alarm_set(1, park, &parked) != 0)
+	if (!h || fd < 0 || rte_intr_fd_set(h, fd) != 0 || rte_intr_type_set(h, RTE_INTR_HANDLE_EXT) != 0 ||
+		rte_intr_callback_register(h, park, &parked) != 0)
 		return;
 	while (sem_wait(&parked) != 0)
 		;
