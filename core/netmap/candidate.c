@@ -2,10 +2,13 @@
 #include "candidate.h"
 
 #define MS 1000000ull
-#define HEARD_LEAST (2500 * MS) /* trust of an address that the peer was heard from */
+#define HEARD_LEAST (600 * MS)  /* trust of an address that the peer was heard from */
 #define HEARD_MOST (11000 * MS) /* a WireGuard peer that receives sends a keepalive after 10 s */
 #define TRIAL (10000 * MS)      /* a direct path that is not heard of is given up after it */
-#define RENEW (1000 * MS)       /* at most this often a trusted path asks whether the peer is heard */
+#define RENEW (200 * MS)        /* at most this often a trusted path asks whether the peer is heard */
+#define RENEW_PROBED (150 * MS) /* the same of one that is probed; one and a half round trips, if that is more */
+#define HOLD (1000 * MS)        /* packets by the relay that were on their way when a path was answered on */
+#define HOLD_MOST (4000 * MS)
 
 bool
 endpoint_same(const struct tr_endpoint *a, const struct tr_endpoint *b)
@@ -198,13 +201,15 @@ static void
 answered(struct candidates *c, uint8_t i, const struct tr_path *news, uint64_t now)
 {
 	struct tr_path *p = &c->path[i];
-	const bool alive = p->state == TR_PATH_ALIVE, larger = alive && p->endpoint.mtu && news->endpoint.mtu > p->endpoint.mtu;
+	const bool alive = p->state == TR_PATH_ALIVE, held = trusted(c, i, now), larger = alive && p->endpoint.mtu && news->endpoint.mtu > p->endpoint.mtu;
 	p->state = TR_PATH_ALIVE;
 	p->heard = now;
 	if (news->latency_us)
 		p->latency_us = news->latency_us;
 	if (news->endpoint.mtu)
 		p->endpoint.mtu = news->endpoint.mtu;
+	if (!held)
+		c->calm = now + (c->hold ? c->hold : HOLD);
 	p->endpoint.local_port = news->endpoint.local_port;
 	p->endpoint.flags = news->endpoint.flags & TR_ENDPOINT_BOUND;
 	if (!alive || news->until > p->until)
@@ -250,12 +255,27 @@ candidates_tell(struct candidates *c, const struct tr_path *news, uint64_t now)
 
 /* ---- What is heard ---- */
 
+/* The peer sends by the relay, so it does not trust the path that we do. Whoever probes it is to ask at once; until the answer
+ * the relay has copies. A peer that sends by the relay although all is well is believed less and less. */
+static void
+doubt_probed(struct candidates *c, uint64_t now)
+{
+	if (!trusted(c, c->best, now) || now < c->calm)
+		return;
+	const bool again = c->doubted && now < c->doubted + 4 * HOLD_MOST;
+	c->hold = !again ? HOLD : c->hold < HOLD_MOST / 2 ? 2 * c->hold : HOLD_MOST;
+	c->doubted = now;
+	c->path[c->best].until = now;
+}
+
 /* By the relay. The peer may have sent it by both, and then the direct copy did not come, or came later: so the direct path
  * is not trusted until the peer is heard from it again. Nobody else tells that it is dead. */
 static void
 doubt(struct candidates *c, uint64_t now)
 {
 	struct tr_path *best = c->best == CANDIDATES_NONE ? NULL : &c->path[c->best];
+	if (c->probed)
+		doubt_probed(c, now);
 	if (c->probed || !best)
 		return;
 	if (trusted(c, c->best, now))
@@ -282,6 +302,18 @@ heard_relay(struct candidates *c, const struct tr_endpoint *from, const uint8_t 
 	doubt(c, now);
 }
 
+/* Twice the longest silence. A single packet tells less of it than those before, each of which counts for a quarter less. */
+static uint64_t
+trust_after(struct candidates *c, uint64_t silent)
+{
+	if (silent >= RENEW)
+		c->silence -= c->silence / 4;
+	if (silent > c->silence)
+		c->silence = silent;
+	const uint64_t trust = 2 * c->silence;
+	return trust < HEARD_LEAST ? HEARD_LEAST : trust < HEARD_MOST ? trust : HEARD_MOST;
+}
+
 void
 candidates_heard(struct candidates *c, const struct tr_endpoint *from, const uint8_t key[32], uint64_t now)
 {
@@ -305,9 +337,8 @@ candidates_heard(struct candidates *c, const struct tr_endpoint *from, const uin
 		p->endpoint.mtu = from->mtu;
 	p->heard = now;
 	if (!c->probed) {
-		const uint64_t trust = silent < HEARD_LEAST / 2 ? HEARD_LEAST : silent < HEARD_MOST / 2 ? 2 * silent : HEARD_MOST;
 		p->state = TR_PATH_ALIVE;
-		p->until = now + trust;
+		p->until = now + trust_after(c, silent);
 	}
 	if (!c->probed || !trusted(c, c->best, now))
 		use(c, i, TR_PATH_LAST_HEARD);
@@ -354,8 +385,9 @@ candidates_choice(const struct candidates *c, uint64_t now)
 		return v;
 	if (c->path[i].state == TR_PATH_ALIVE)
 		v.until = c->path[i].until;
-	if (!c->probed && v.until > now)
-		v.renew = c->path[i].heard + RENEW;
+	const uint64_t rtts = 1500ull * c->path[i].latency_us;
+	if (v.until > now)
+		v.renew = c->path[i].heard + (!c->probed ? RENEW : rtts > RENEW_PROBED ? rtts : RENEW_PROBED);
 	return v;
 }
 

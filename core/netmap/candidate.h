@@ -16,7 +16,12 @@ struct candidates {
 	uint8_t relay;  /* the DERP relay to use; CANDIDATES_NONE */
 	uint8_t why;    /* enum tr_path_why, of `best` */
 	bool probed;    /* somebody probes: what is heard is no proof */
-	uint8_t pad[59];
+	uint8_t pad[3];
+	uint64_t silence; /* ns: the longest of the peer's of late; it fades */
+	uint64_t calm;    /* until then what comes by the relay casts no doubt on a path that is probed */
+	uint64_t doubted; /* when it has done so last */
+	uint64_t hold;    /* for how long it can't again, after an answer */
+	uint8_t rest[24];
 	struct tr_path path[TR_PATHS];
 };
 _Static_assert(sizeof(struct candidates) == 1024, "16 cache lines");

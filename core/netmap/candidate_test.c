@@ -110,10 +110,13 @@ beside_a_relay(void **state)
 	expect("192.0.2.1", false);
 	now += 1;
 	expect("192.0.2.1", true); /* silent for too long */
-	heard("192.0.2.1");
-	now += S;
-	heard("192.0.2.1"); /* a peer that sends all the time: its silence is told sooner */
-	now += 2499999999;
+	for (unsigned i = 0; i < 16; i++) {
+		heard("192.0.2.1");
+		heard("192.0.2.1"); /* at the same time: says nothing of its silences */
+		now += S / 5;
+	}
+	heard("192.0.2.1"); /* a peer that sends all the time: its silence is told soon */
+	now += 599999999;
 	expect("192.0.2.1", false);
 	now += 1;
 	expect("192.0.2.1", true);
@@ -146,9 +149,15 @@ asks_to_hear(void **state)
 {
 	begin("192.0.2.1", 4);
 	heard("192.0.2.1");
-	assert_int_equal(candidates_choice(&c, now).renew, now + S);
+	assert_int_equal(candidates_choice(&c, now).renew, now + S / 5);
 	tell("192.0.2.1", TR_PATH_ALIVE, 20, 6 * S);
-	assert_int_equal(candidates_choice(&c, now).renew, UINT64_MAX); /* it is the prober's */
+	now += S;
+	heard("192.0.2.1");
+	assert_int_equal(candidates_choice(&c, now).renew, now + 15 * S / 100); /* it is the prober's to ask */
+	tell("192.0.2.1", TR_PATH_ALIVE, 200, 6 * S);
+	assert_int_equal(candidates_choice(&c, now).renew, now + 3 * S / 10);
+	now += 20 * S;
+	assert_int_equal(candidates_choice(&c, now).renew, UINT64_MAX);
 	begin("192.0.2.1", 0);
 	heard("192.0.2.1");
 	assert_int_equal(candidates_choice(&c, now).renew, UINT64_MAX);
@@ -316,6 +325,42 @@ doubted(void **state)
 	expect("192.0.2.1", false);
 }
 
+/* The peer sends by the relay what it would send directly: until an answer comes both have it. Not at once after an answer, and
+ * less and less often when all is well. */
+static void
+doubted_by_the_peer(void **state)
+{
+	(void)state;
+	begin("192.0.2.1", 4);
+	tell("192.0.2.1", TR_PATH_ALIVE, 10, 6 * S);
+	now += S - 1;
+	heard(NULL); /* may have been on its way */
+	expect("192.0.2.1", false);
+	for (uint64_t hold = S; hold <= 8 * S; hold *= 2) {
+		now += 1;
+		tell("192.0.2.1", TR_PATH_ALIVE, 10, 6 * S);
+		heard(NULL);
+		expect("192.0.2.1", true);
+		heard("192.0.2.1"); /* no answer: it may be older */
+		expect("192.0.2.1", true);
+		tell("192.0.2.1", TR_PATH_ALIVE, 10, 6 * S);
+		heard(NULL);
+		expect("192.0.2.1", false);
+		now += (hold < 4 * S ? hold : 4 * S) - 1;
+		heard(NULL);
+		expect("192.0.2.1", false);
+	}
+	now += 20 * S;
+	tell("192.0.2.1", TR_PATH_ALIVE, 10, 6 * S);
+	now += 5 * S;
+	heard(NULL);
+	expect("192.0.2.1", true);
+	tell("192.0.2.1", TR_PATH_ALIVE, 10, 6 * S);
+	now += S; /* that was long ago */
+	heard(NULL);
+	expect("192.0.2.1", true);
+}
+
 /* A packet by a relay that nobody has bound to teaches nothing. */
 static void
 unknown_peer_relay(void **state)
@@ -336,6 +381,7 @@ main(void)
 		cmocka_unit_test(without_relay), cmocka_unit_test(beside_a_relay), cmocka_unit_test(asks_to_hear),
 		cmocka_unit_test(probed), cmocka_unit_test(points), cmocka_unit_test(relays), cmocka_unit_test(full),
 		cmocka_unit_test(doubted),
+		cmocka_unit_test(doubted_by_the_peer),
 		cmocka_unit_test(peer_relays),
 		cmocka_unit_test(unknown_peer_relay),
 	};

@@ -159,6 +159,14 @@ path_get(const uint32_t *peer, uint16_t n, uint64_t now, struct tr_endpoint *out
 }
 
 bool
+path_quiet(uint32_t peer, uint64_t now)
+{
+	const uint32_t enough = 9; /* ticks */
+	const uint64_t trust = atomic_load_explicit(&paths[peer].trust, memory_order_acquire);
+	return trust > ALONE && (int32_t)(tick(now) - ((uint32_t)trust + enough)) >= 0;
+}
+
+bool
 path_relay(uint32_t peer, struct tr_endpoint *out)
 {
 	const struct path *p = &paths[peer];

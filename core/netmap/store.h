@@ -66,6 +66,7 @@ void path_read(uint32_t peer, struct tr_endpoint *out, uint64_t *session); /* an
 uint16_t path_list(uint32_t peer, uint64_t now, struct tr_path *out, uint16_t max); /* any reader */
 bool path_relay(uint32_t peer, struct tr_endpoint *out); /* any reader: of a direct path that is not trusted; false: none */
 void path_set(uint32_t peer, const struct tr_endpoint *e); /* owner worker; of a peer without a relay */
+bool path_quiet(uint32_t peer, uint64_t now); /* any worker: a trusted path has been asked for what it hears in vain for 0.15 s */
 void path_heard(uint32_t peer, const struct tr_endpoint *from, uint64_t now); /* owner worker */
 void path_tell(uint32_t peer, const struct tr_path *news, uint64_t now);      /* owner worker */
 void path_session(uint32_t peer, uint64_t wall_ns, uint64_t now);             /* owner worker */

@@ -554,7 +554,7 @@ weighs_paths(void **state)
 	assert_int_equal(relay.gate, TR_KIND_DERP);
 	assert_int_equal(relay.remote_port, 4);
 	path_heard(1, &direct, now);
-	path_get(&id, 1, now + second / 2, &out);
+	path_get(&id, 1, now + second / 10, &out);
 	assert_int_equal(out.flags, 0);
 	path_get(&id, 1, now + 2 * second, &out);
 	assert_int_equal(out.flags, TR_ENDPOINT_ASK);

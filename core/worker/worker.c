@@ -218,17 +218,18 @@ deliver_wanted(struct worker *w, uint32_t peer)
 
 #define TICK 24 /* bits of ns */
 
-/* By a direct path that is trusted, or otherwise. */
+/* By a direct path that is trusted, or otherwise. `ask`: one that is trusted, on which nothing has been heard for a moment. */
 static void
-sent(struct engine *e, struct sent *s, uint64_t time, uint32_t peer, bool trusted)
+sent(struct engine *e, struct sent *s, uint64_t time, uint32_t peer, bool trusted, bool ask)
 {
 	const uint32_t now = (uint32_t)(time >> TICK) | 1, second = 60;
 	const uint32_t at = atomic_load_explicit(&s->at, memory_order_relaxed);
 	if (likely(at == now))
 		return;
 	atomic_store_explicit(&s->at, now, memory_order_relaxed);
+	const bool quiet = ask && path_quiet(peer, time);
 	const uint32_t told = atomic_load_explicit(&s->told, memory_order_relaxed);
-	if ((trusted && at && now - at < second) || (told && now - told < second))
+	if ((trusted && !quiet && at && now - at < second) || (told && now - told < (quiet ? second / 3 : second)))
 		return;
 	const struct inbox_entry entry = {.kind = INBOX_WANTED, .peer = peer};
 	if (worker_post(&e->worker[peer % e->workers], &entry) == 0)
@@ -244,9 +245,10 @@ engine_sent(struct tr_node *node, struct rte_mbuf *const *pkts, uint16_t n)
 		return;
 	for (uint16_t i = 0; i < n; i++) {
 		const struct tr_meta *meta = tr_meta(pkts[i]);
-		const bool trusted = meta->endpoint.gate == TR_KIND_UDP && !(meta->endpoint.flags & TR_ENDPOINT_TWICE);
+		const uint8_t flags = meta->endpoint.flags & (TR_ENDPOINT_TWICE | TR_ENDPOINT_ASK);
+		const bool trusted = meta->endpoint.gate == TR_KIND_UDP && !(flags & TR_ENDPOINT_TWICE);
 		if (meta->peer != TR_NO_PEER)
-			sent(e, &all[meta->peer], *node->now, meta->peer, trusted);
+			sent(e, &all[meta->peer], *node->now, meta->peer, trusted, flags == TR_ENDPOINT_ASK);
 	}
 }
 

@@ -34,10 +34,10 @@ struct tr_peer {
  *     no trusted path, or if it is better: lower latency in percent, plus 10 points for IPv6, 20 for a private, 30
  *     for a link-local, 50 for a loopback address; same address: larger MTU. From then on packets heard teach only
  *     candidates.
- *   - As long as nobody probes, the address that the peer was last heard from is used, and trusted for twice as long as
- *     the peer was silent before, at least 2.5 s and at most 11 s (a live WireGuard peer is silent for 10 s at most), and
- *     no longer when the peer is heard by the relay. A direct path on which nothing is heard is given up 10 s after that,
- *     and tried again with every session.
+ *   - As long as nobody probes, the address that the peer was last heard from is used, and trusted for twice its longest
+ *     silence of late, at least 0.6 s and at most 11 s (a live WireGuard peer is silent for 10 s at most), and no longer
+ *     when the peer is heard by the relay: that ends the trust of a probed path, too, until the next answer. A direct path on
+ *     which nothing is heard is given up 10 s after that, and tried again with every session.
  *   - A path by a peer relay is probed, trusted and doubled as a direct one, but any direct one that is answered on is better.
  *   - Otherwise the relay: the peer's home region, or the one that it was last heard from.
  */

@@ -117,7 +117,7 @@ enum tr_peer_event {
 	TR_PEER_REMOVED, /* the record and this peer's blocks vanish after the callback and a grace period */
 	TR_PEER_RESUME,  /* after a restart: had a session in the last 180 s; posted newest first */
 	/* TR_CLASS_PROBES only: something was sent to the peer, and nothing had been for a second, or it is not sent directly
-	 * by a trusted path. At most once a second; what was sent is on its way. */
+	 * by a trusted path: at most once a second; or the path is silent: three times. What was sent is on its way. */
 	TR_PEER_WANTED,
 };
 

@@ -227,8 +227,9 @@ peer_schedule(struct tr_node *node, uint32_t id, struct peer *p)
 				next = p->target[i].attempt[k].sent + PING_TIMEOUT;
 	for (uint16_t i = 0; i < p->n; i++) {
 		const struct target *t = &p->target[i];
-		if (t->answered != 0 && t->answered < t->pinged && *node->now < t->pinged + OVERDUE && (next == 0 || t->pinged + OVERDUE < next))
-			next = t->pinged + OVERDUE;
+		const uint64_t late = t->pinged + patience(t->rtt);
+		if (t->answered != 0 && t->answered < t->pinged && *node->now < late && (next == 0 || late < next))
+			next = late;
 	}
 	if (p->search.due != 0 && (next == 0 || p->search.due < next))
 		next = p->search.due;
@@ -239,14 +240,66 @@ peer_schedule(struct tr_node *node, uint32_t id, struct peer *p)
 		node->host->timer_arm(node, &p->timer, next);
 }
 
-/* Something was sent to a peer that has no trusted direct path, or to one that had been left alone. */
+unsigned
+peer_doubt(struct peer *p, const struct tr_path *path, uint64_t pinged, uint64_t answered, uint8_t rtt, uint64_t now)
+{
+	const uint64_t gap = p->quiet != 0 ? p->quiet * MS : QUIET;
+	if (answered == 0 || now >= answered + TRUST)
+		return DOUBT_LOST;
+	if (answered < pinged) /* a pong is awaited */
+		return now < pinged + patience(rtt) ? 0 : DOUBT_LOST | DOUBT_PING;
+	if (path->until <= now) /* the peer does not trust it */
+		return DOUBT_PING;
+	if (now < path->heard + QUIET || now < pinged + gap)
+		return 0;
+	p->quiet = (uint16_t)((2 * gap < HEARTBEAT ? 2 * gap : HEARTBEAT) / MS);
+	p->asked = true;
+	return DOUBT_PING;
+}
+
+void
+peer_lively(struct peer *p, const struct tr_path *path, uint64_t answered)
+{
+	if (!p->asked && path->heard > answered)
+		p->quiet = 0;
+	p->asked = false;
+}
+
+/* Of a direct path in use, as the core has it. NULL: none is. */
+static struct target *
+target_in_use(struct peer *p, struct tr_path *best)
+{
+	if (best->endpoint.family == 0 || best->endpoint.gate != TR_KIND_UDP)
+		return NULL;
+	if ((best->endpoint.flags & TR_ENDPOINT_BOUND) == 0)
+		best->endpoint.local_port = 0;
+	return find(p, &best->endpoint);
+}
+
+/* Is it enough to wait for the pong of the path in use? */
+static bool
+doubt(struct tr_node *node, uint32_t id, struct peer *p)
+{
+	struct tr_path best;
+	const bool direct = peer_direct(node, id, &best);
+	struct target *t = target_in_use(p, &best);
+	if (best.endpoint.gate == TR_KIND_RELAY)
+		via_wanted(node, id, p, &best);
+	if (t == NULL)
+		return direct;
+	const unsigned d = peer_doubt(p, &best, t->pinged, t->answered, t->rtt, *node->now);
+	if (d & DOUBT_PING)
+		peer_ping(node, id, p, t);
+	return direct || (d & DOUBT_LOST) == 0;
+}
+
+/* Something was sent to a peer that has no trusted direct path, or one that is silent, or to one that had been left alone. */
 void
 peer_wanted(struct tr_node *node, uint32_t id)
 {
 	const struct tr_peer *record;
 	struct punch *punch = node->self;
 	struct peer *p = peer_get(node, id, &record);
-	struct tr_path best;
 	if (p == NULL)
 		return;
 	if (!send_ready(punch, p, record)) {
@@ -255,7 +308,7 @@ peer_wanted(struct tr_node *node, uint32_t id)
 			p->wanted = false; /* the next packet asks again */
 		return;
 	}
-	if (!peer_direct(node, id, &best))
+	if (!doubt(node, id, p))
 		peer_try_all(node, id, p, true);
 	if (!p->active) {
 		p->active = true;
@@ -300,14 +353,12 @@ lose_patience(struct tr_node *node, uint32_t id, struct peer *p)
 	struct tr_path best;
 	if (!peer_direct(node, id, &best))
 		return;
-	if ((best.endpoint.flags & TR_ENDPOINT_BOUND) == 0)
-		best.endpoint.local_port = 0;
-	struct target *t = find(p, &best.endpoint);
-	if (t == NULL || t->answered == 0 || t->answered >= t->pinged || *node->now < t->pinged + OVERDUE ||
-		*node->now < t->pinged + 2000ull * best.latency_us)
+	struct target *t = target_in_use(p, &best);
+	if (t == NULL || t->answered == 0 || t->answered >= t->pinged || *node->now < t->pinged + patience(t->rtt))
 		return;
 	tell(node, id, t, TR_PATH_TRIED, 0);
 	node->count[COUNT_DOUBTS]++;
+	peer_ping(node, id, p, t); /* a single one may get lost */
 }
 
 static void
@@ -322,17 +373,15 @@ beat(struct tr_node *node, uint32_t id, struct peer *p)
 		return;
 	}
 	const bool direct = peer_direct(node, id, &best);
-	if (best.endpoint.family != 0 && best.endpoint.gate == TR_KIND_UDP) {
-		if ((best.endpoint.flags & TR_ENDPOINT_BOUND) == 0)
-			best.endpoint.local_port = 0;
-		struct target *t = find(p, &best.endpoint);
-		if (t != NULL)
-			peer_ping(node, id, p, t);
-		if (t != NULL && direct)
-			probe_beat(node, id, p, t);
+	struct target *t = target_in_use(p, &best);
+	if (t != NULL) {
+		peer_lively(p, &best, t->answered);
+		peer_ping(node, id, p, t);
 	}
+	if (t != NULL && direct)
+		probe_beat(node, id, p, t);
 	if (best.endpoint.gate == TR_KIND_RELAY)
-		via_beat(node, id, p, &best.endpoint);
+		via_beat(node, id, p, &best);
 	if (!direct || (best.latency_us > GOOD_ENOUGH_US && now >= p->full + UPGRADE))
 		peer_try_all(node, id, p, true);
 	p->heartbeat = now + HEARTBEAT;

@@ -18,7 +18,10 @@
 #define PING_TIMEOUT (5 * SECOND)
 /* Without a pong for so long, and for two round trips, the path in use is not trusted any more. Stock waits until TRUST has passed, and
  * loses what is sent until then; here it costs a copy by DERP. */
-#define OVERDUE (1 * SECOND)
+#define OVERDUE (300 * MS)
+/* Of a trusted path something is sent over, and from which nothing is heard, before it is pinged; twice as long after each such
+ * ping that was answered, up to HEARTBEAT. */
+#define QUIET (300 * MS)
 /* Between two calls. Each makes a stock peer ping at once, and one that has just pinged does not call us: more than its
  * gap of 5 s, or it never would. */
 #define CALL_GAP (6 * SECOND)
@@ -107,6 +110,7 @@ struct target {
 	uint16_t port, local_port; /* local_port 0: the transport's */
 	uint8_t family, from;      /* from: enum target_source; 0: free */
 	bool told;                 /* the core knows it */
+	uint8_t rtt;               /* of pings, slow_of() */
 	uint64_t pinged;           /* by us; 0: not yet, or to be pinged anew */
 	uint64_t heard;            /* its last ping */
 	uint64_t answered;         /* our last pong */
@@ -130,8 +134,10 @@ struct peer {
 	uint8_t disco_key[DISCO_KEY], shared[DISCO_KEY];
 	uint32_t epoch;     /* of our key when `shared` was made; 0: not yet */
 	uint32_t computing; /* jobs out */
-	bool active, wanted, call_wanted;
+	bool active, wanted;
+	bool asked;         /* the path in use, out of turn, since the last heartbeat */
 	bool hard;          /* the peer's calls look like those of somebody behind a hard NAT */
+	uint16_t quiet;     /* ms: instead of QUIET; 0: that */
 	uint64_t heartbeat; /* the next; 0: none */
 	uint64_t full;      /* when all were pinged last */
 	uint64_t called;    /* when we have called last */
@@ -169,6 +175,23 @@ struct punch {
 	_Atomic uint16_t listen, probe_ports; /* probe_ports: the first of SEARCH_PORTS; 0: none */
 };
 
+/* Round trips in 1/64 s, up to 4 s: the slowest of late, each counts for half of the one after it. */
+static inline uint8_t
+slow_of(uint8_t before, uint64_t latency)
+{
+	const uint64_t now = latency / (SECOND / 64) + 1;
+	const uint8_t faded = before / 2;
+	return now < faded ? faded : now < UINT8_MAX ? (uint8_t)now : UINT8_MAX;
+}
+
+/* How long a pong may take. */
+static inline uint64_t
+patience(uint8_t rtt)
+{
+	const uint64_t two = 2 * rtt * (SECOND / 64);
+	return two > OVERDUE ? two : OVERDUE;
+}
+
 static inline struct peer *
 peer_of(const struct punch *p, uint32_t id)
 {
@@ -188,6 +211,11 @@ struct target *peer_target(struct peer *p, const struct tr_endpoint *e, enum tar
 void peer_untarget(struct tr_node *node, uint32_t id, struct target *t);
 void peer_ping(struct tr_node *node, uint32_t id, struct peer *p, struct target *t);
 bool peer_direct(struct tr_node *node, uint32_t id, struct tr_path *best); /* a trusted direct path is in use */
+/* Something has just been sent over `path`, the one in use: is it to be pinged, although no heartbeat is due (1), and are others
+ * to be tried (2)? */
+enum doubt { DOUBT_PING = 1u << 0, DOUBT_LOST = 1u << 1 };
+void peer_lively(struct peer *p, const struct tr_path *path, uint64_t answered); /* a heartbeat is due: does data come all the time? */
+unsigned peer_doubt(struct peer *p, const struct tr_path *path, uint64_t pinged, uint64_t answered, uint8_t rtt, uint64_t now);
 struct tr_endpoint peer_endpoint(const struct punch *punch, const struct target *t);
 void peer_schedule(struct tr_node *node, uint32_t id, struct peer *p);
 

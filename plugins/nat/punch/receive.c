@@ -128,6 +128,7 @@ take_pong(struct tr_node *node, const struct arrival *a, const struct disco_mess
 			if (a->relayed)
 				return DROP_CONSUMED; /* says nothing of the path that the ping took */
 			const uint64_t latency = *node->now > ping->sent ? *node->now - ping->sent : 1;
+			t->rtt = slow_of(t->rtt, latency);
 			struct tr_path news = {.endpoint = peer_endpoint(node->self, t), .state = TR_PATH_ALIVE,
 				.until = *node->now + TRUST, .latency_us = (uint32_t)(latency / 1000 + 1),
 				.origin = t->from & FROM_CALL ? TR_PATH_CALLED : TR_PATH_PROBED};

@@ -238,6 +238,7 @@ via_pong(struct tr_node *node, uint32_t id, const uint8_t txid[DISCO_TXID])
 			continue;
 		ping->open = 0;
 		const uint64_t latency = now > ping->sent ? now - ping->sent : 1;
+		via->rtt = slow_of(via->rtt, latency);
 		const struct tr_path news = {.endpoint = via->at, .state = TR_PATH_ALIVE, .until = now + TRUST,
 			.latency_us = (uint32_t)(latency / 1000 + 1), .origin = TR_PATH_PROBED};
 		node->count[COUNT_VIA_FOUND] += via->answered == 0;
@@ -262,11 +263,21 @@ via_pinged(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_en
 }
 
 void
-via_beat(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_endpoint *in_use)
+via_wanted(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_path *in_use)
 {
-	struct via *via = bind_find(vias_of(node->self, id), in_use);
-	if (via != NULL)
+	struct via *via = bind_find(vias_of(node->self, id), &in_use->endpoint);
+	if (via != NULL && peer_doubt(p, in_use, via->pinged, via->answered, via->rtt, *node->now) & DOUBT_PING)
 		bind_ping(node, p, via);
+}
+
+void
+via_beat(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_path *in_use)
+{
+	struct via *via = bind_find(vias_of(node->self, id), &in_use->endpoint);
+	if (via == NULL)
+		return;
+	peer_lively(p, in_use, via->answered);
+	bind_ping(node, p, via);
 }
 
 /* ---- Time ---- */
@@ -289,18 +300,18 @@ time_out(struct tr_node *node, uint32_t id, struct via *via)
 
 /* As for a direct path (peer.c). */
 static void
-lose_patience(struct tr_node *node, uint32_t id, const struct via *via)
+lose_patience(struct tr_node *node, uint32_t id, struct peer *p, struct via *via)
 {
 	struct punch *punch = node->self;
 	struct tr_path best;
-	if (!trusted(via, *node->now) || via->answered >= via->pinged || *node->now < via->pinged + OVERDUE ||
+	if (!trusted(via, *node->now) || via->answered >= via->pinged || *node->now < via->pinged + patience(via->rtt) ||
 		node->host->path_list(punch->instance, id, &best, 1) != 1 || best.use != TR_PATH_IN_USE || best.until <= *node->now ||
-		best.endpoint.gate != TR_KIND_RELAY || wrap_vni(&best.endpoint) != wrap_vni(&via->at) ||
-		*node->now < via->pinged + 2000ull * best.latency_us)
+		best.endpoint.gate != TR_KIND_RELAY || wrap_vni(&best.endpoint) != wrap_vni(&via->at))
 		return;
 	const struct tr_path doubt = {.endpoint = via->at, .state = TR_PATH_TRIED, .origin = TR_PATH_PROBED};
 	node->host->path_tell(node, id, &doubt);
 	node->count[COUNT_DOUBTS]++;
+	bind_ping(node, p, via);
 }
 
 void
@@ -329,7 +340,7 @@ via_tick(struct tr_node *node, uint32_t id, struct peer *p)
 		else if (via->next != 0 && now >= via->next)
 			bind_step(node, id, p, via);
 		else
-			lose_patience(node, id, via);
+			lose_patience(node, id, p, via);
 	}
 }
 
@@ -350,8 +361,9 @@ via_next(const struct punch *punch, uint32_t id, uint64_t next, uint64_t now)
 			next = earlier(next, ask->at + (ask->again ? VIA_ASK_END : VIA_ASK_AGAIN));
 		if (via->next != 0)
 			next = earlier(next, via->next);
-		if (via->answered != 0 && via->answered < via->pinged && now < via->pinged + OVERDUE)
-			next = earlier(next, via->pinged + OVERDUE);
+		const uint64_t late = via->pinged + patience(via->rtt);
+		if (via->answered != 0 && via->answered < via->pinged && now < late)
+			next = earlier(next, late);
 		for (unsigned k = 0; k < 2; k++)
 			if (via->attempt[k].open)
 				next = earlier(next, via->attempt[k].sent + PING_TIMEOUT);

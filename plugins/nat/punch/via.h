@@ -29,6 +29,7 @@ struct via {
 	uint8_t state; /* enum via_state */
 	bool told;     /* the core knows it */
 	uint8_t tries;
+	uint8_t rtt;   /* of pings, slow_of() */
 	uint32_t bind; /* generation of the handshake */
 	uint64_t begun, next; /* of the handshake; its next step, 0: none */
 	uint64_t pinged, answered;
@@ -62,7 +63,8 @@ void via_peer(struct tr_node *node, enum tr_peer_event event, uint32_t id); /* m
 void via_consider(struct tr_node *node, uint32_t id, struct peer *p); /* no direct path is trusted: asks, tries */
 void via_tick(struct tr_node *node, uint32_t id, struct peer *p);
 uint64_t via_next(const struct punch *punch, uint32_t id, uint64_t next, uint64_t now); /* when to tick: not after `next` (0: never) */
-void via_beat(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_endpoint *in_use);
+void via_wanted(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_path *in_use); /* something was sent over it */
+void via_beat(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_path *in_use);
 void via_forget(struct tr_node *node, uint32_t id);
 bool via_pong(struct tr_node *node, uint32_t id, const uint8_t txid[DISCO_TXID]); /* false: not to a ping of ours */
 void via_pinged(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_endpoint *from);
