@@ -29,6 +29,7 @@ void AnnotateIgnoreReadsEnd(const char *file, int line);
 #define MAX_SERVICES 16
 #define MAX_THREADS (MAX_WORKERS + MAX_SERVICES)
 #define RING_SIZE 1024  /* packets between two threads */
+#define SERVICE_RING_SIZE 4096 /* from a worker to a service loop, which shares a CPU with others; a quarter of the pool at most */
 #define INBOX_SIZE 4096 /* posts to a worker */
 #define TRACE_RING 1024
 
@@ -333,6 +334,7 @@ engine_thread(struct engine *e, unsigned id)
 }
 bool thread_push(struct graph_thread *t, uint16_t to, struct rte_mbuf *pkt, uint32_t target);
 unsigned thread_room(struct graph_thread *t, uint16_t to);
+bool thread_crowded(struct graph_thread *t, uint16_t by);
 unsigned thread_drain(struct thread *t);
 void thread_take_lane(struct thread *t); /* between walks */
 /* Packets that were held, into the node that `target` names now; to be walked. */

@@ -11,9 +11,18 @@
 static struct graph_thread
 thread_proto(uint16_t worker, uint16_t id)
 {
-	return (struct graph_thread){.worker = worker, .id = id, .now = clock_ns(), .push = thread_push, .room = thread_room, .trace_id = trace_id,
-		.trace = trace_entry, .trace_match = trace_match, .capture = capture_packets,
+	return (struct graph_thread){.worker = worker, .id = id, .now = clock_ns(), .push = thread_push, .room = thread_room,
+		.crowded = thread_crowded, .trace_id = trace_id, .trace = trace_entry, .trace_match = trace_match, .capture = capture_packets,
 		.peer_drops = calloc(1, sizeof(struct graph_peer_drops))}; /* NULL: not counted */
+}
+
+static unsigned
+ring_size(const struct engine *e, unsigned to, unsigned from)
+{
+	unsigned size = to >= e->workers && from < e->workers ? SERVICE_RING_SIZE : RING_SIZE;
+	while (size > RING_SIZE && size > e->config.appliance->packets / 4)
+		size /= 2;
+	return size;
 }
 
 static bool
@@ -22,7 +31,7 @@ make_rings(struct engine *e)
 	for (unsigned to = 0; to < e->threads; to++) {
 		struct rte_ring **in = engine_thread(e, to)->in;
 		for (unsigned from = 0; from < e->threads; from++)
-			if (from != to && !(in[from] = ring_new(sizeof(struct ring_entry), RING_SIZE, RING_F_SP_ENQ | RING_F_SC_DEQ)))
+			if (from != to && !(in[from] = ring_new(sizeof(struct ring_entry), ring_size(e, to, from), RING_F_SP_ENQ | RING_F_SC_DEQ)))
 				return false;
 	}
 	return true;

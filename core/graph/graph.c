@@ -424,6 +424,14 @@ graph_room(struct tr_node *node, uint16_t gate)
 	return e->kind == EDGE_THREAD ? t->room(t, e->thread) : GRAPH_FRAME;
 }
 
+bool
+graph_crowded(struct tr_node *node, uint16_t gate)
+{
+	const struct graph_edge *e = &graph_node(node)->edge[gate];
+	struct graph_thread *t = graph_node(node)->graph->thread;
+	return e->kind == EDGE_THREAD && t->crowded(t, e->thread);
+}
+
 void
 graph_enter(struct graph_node *node, struct rte_mbuf **pkts, uint16_t n)
 {

@@ -77,6 +77,7 @@ struct graph_thread {
 	/* A packet leaves for another thread: takes ownership or returns false (edge_full). */
 	bool (*push)(struct graph_thread *t, uint16_t to, struct rte_mbuf *pkt, uint32_t target);
 	unsigned (*room)(struct graph_thread *t, uint16_t to); /* packets that push() would take */
+	bool (*crowded)(struct graph_thread *t, uint16_t by);  /* do many wait behind thread `by` for other service loops? */
 	/* Tracing: ids still to give out (0: off), and where entries go. */
 	uint32_t trace_left;
 	bool tracing; /* some packet may carry a trace id */
@@ -151,6 +152,8 @@ void graph_sent(struct tr_node *node, uint16_t n);
 bool graph_linked(struct tr_node *node, uint16_t gate); /* does this out gate lead anywhere? */
 /* How many packets an out gate would take now; of those that stay on this thread, a frame. */
 unsigned graph_room(struct tr_node *node, uint16_t gate);
+/* Do so many wait, behind an out gate and there for service loops other than this, that more may be lost? */
+bool graph_crowded(struct tr_node *node, uint16_t gate);
 
 /* Packets that came from another thread (counted as held there and then). */
 void graph_enter(struct graph_node *node, struct rte_mbuf **pkts, uint16_t n);

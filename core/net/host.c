@@ -27,6 +27,7 @@ enum { HOST_READ, HOST_WRITTEN, HOST_JOINED };
 
 #define READS 32 /* of the device, before others on the loop have their turn */
 #define ROOM 128 /* packets that the way on must take, more than 64 kB mostly are; else the rest waits in the kernel */
+#define CROWDED 64 /* packets at a time while others wait for another loop: not none, or a flood could silence the kernel */
 #define WAIT_MS 1
 #define FLOWS 4 /* that are joined at once */
 
@@ -189,8 +190,8 @@ segment(struct tr_node *node, struct cut *c, const struct host *h)
 	return m;
 }
 
-/* One packet of the kernel's, as many as it stands for. */
-static void
+/* One packet of the kernel's: as many as it stands for, which it returns. */
+static unsigned
 take(struct tr_node *node, struct host *h, uint32_t len)
 {
 	struct virtio_net_hdr vnet;
@@ -201,6 +202,7 @@ take(struct tr_node *node, struct host *h, uint32_t len)
 	memcpy(&vnet, h->buffer, sizeof(vnet));
 	node->count[HOST_READ]++;
 	uint16_t why = HOST_MALFORMED, n = 0;
+	unsigned all = 0;
 	if (len >= sizeof(vnet) + IPV4_LEN && cut_begin(&c, &vnet, p, len - (uint32_t)sizeof(vnet)) &&
 	        ip_check(p, c.len, &v) == IP_OK)
 		why = ip_dst_is_multicast(p) ? HOST_MULTICAST : UINT16_MAX;
@@ -208,12 +210,13 @@ take(struct tr_node *node, struct host *h, uint32_t len)
 		struct rte_mbuf *m = node->host->packet_new(node);
 		if (m != NULL) /* counted where drops are */
 			node->host->packet_drop(node, m, why);
-		return;
+		return 0;
 	}
 	for (struct rte_mbuf *m = NULL; c.at < c.len && (m = segment(node, &c, h)) != NULL;) {
 		tr_meta(m)->l3_len = v.l3_len;
 		tr_meta(m)->l4 = v.l4;
 		out[n++] = m;
+		all++;
 		if (n < TR_BURST)
 			continue;
 		node->host->emit(node, HOST_IP, out, n);
@@ -221,11 +224,12 @@ take(struct tr_node *node, struct host *h, uint32_t len)
 	}
 	if (n > 0)
 		node->host->emit(node, HOST_IP, out, n);
+	return all;
 }
 
 static void host_readable(void *self, int events);
 
-/* The way on is full: the kernel's queue holds its senders back meanwhile. */
+/* The way on is full: what the kernel has meanwhile waits in its queue. */
 static void
 host_go_on(void *self)
 {
@@ -235,13 +239,20 @@ host_go_on(void *self)
 	h->host->watch_events(h->device, TR_WATCH_READ);
 }
 
+static bool
+way_full(struct tr_node *node, unsigned packets)
+{
+	return graph_room(node, HOST_IP) < ROOM || (packets >= CROWDED && graph_crowded(node, HOST_IP));
+}
+
 static void
 host_readable(void *self, int events)
 {
 	struct host *h = self;
 	struct tr_node *node = h->host->service_node(h->instance);
+	unsigned packets = 0;
 	for (unsigned k = 0; node != NULL && k < READS; k++) {
-		if (graph_room(node, HOST_IP) < ROOM &&
+		if (way_full(node, packets) &&
 		        (h->wait = h->host->watch_timer(h->instance, WAIT_MS, 0, host_go_on, h)) != NULL) {
 			h->host->watch_events(h->device, 0);
 			return;
@@ -249,7 +260,7 @@ host_readable(void *self, int events)
 		ssize_t got = read(h->tun->fd, h->buffer, sizeof(h->buffer));
 		if (got < 0)
 			return;
-		take(node, h, (uint32_t)got);
+		packets += take(node, h, (uint32_t)got);
 	}
 }
 

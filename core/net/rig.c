@@ -186,6 +186,12 @@ graph_room(struct tr_node *node, uint16_t gate)
 	return RIG_OUT;
 }
 
+bool
+graph_crowded(struct tr_node *node, uint16_t gate)
+{
+	return false;
+}
+
 /* ---- The host ---- */
 
 static void

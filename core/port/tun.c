@@ -9,10 +9,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define CLONE "/dev/net/tun"
+#define QUEUE 4096 /* packets for us, mostly of 64 kB: beyond it the kernel drops, and TCP waits for its timers */
 #define OFFLOADS (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
+
+static bool
+lengthen_queue(const struct tun *t)
+{
+	struct ifreq r = {.ifr_qlen = QUEUE};
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	strcpy(r.ifr_name, t->name);
+	const bool good = s >= 0 && ioctl(s, SIOCSIFTXQLEN, &r) == 0;
+	if (s >= 0)
+		close(s);
+	return good;
+}
 
 static bool
 make(struct tun *t, char *why, size_t size)
@@ -31,6 +45,10 @@ make(struct tun *t, char *why, size_t size)
 	}
 	if (ioctl(t->fd, TUNSETOFFLOAD, (unsigned long)OFFLOADS) != 0) {
 		snprintf(why, size, "device %s has no segmentation offload: %s", t->name, strerror(errno));
+		return false;
+	}
+	if (!lengthen_queue(t)) {
+		snprintf(why, size, "device %s keeps a short queue: %s", t->name, strerror(errno));
 		return false;
 	}
 	t->ifindex = if_nametoindex(t->name);

@@ -57,13 +57,33 @@ thread_push(struct graph_thread *t, uint16_t to, struct rte_mbuf *pkt, uint32_t 
 	return true;
 }
 
+/* For its writer: at least so many find a place. For others it is about right. */
+static unsigned
+ring_room(const struct rte_ring *r)
+{
+	const uint32_t taken = __atomic_load_n(&r->cons.tail, __ATOMIC_ACQUIRE);
+	return r->capacity - ((__atomic_load_n(&r->prod.tail, __ATOMIC_RELAXED) - taken) & r->mask);
+}
+
 unsigned
 thread_room(struct graph_thread *t, uint16_t to)
 {
 	struct engine *e = ((struct thread *)t)->engine;
-	const struct rte_ring *r = engine_thread(e, to)->in[t->id];
-	const uint32_t taken = __atomic_load_n(&r->cons.tail, __ATOMIC_ACQUIRE);
-	return r->capacity - ((__atomic_load_n(&r->prod.tail, __ATOMIC_RELAXED) - taken) & r->mask);
+	return ring_room(engine_thread(e, to)->in[t->id]);
+}
+
+bool
+thread_crowded(struct graph_thread *t, uint16_t by)
+{
+	struct engine *e = ((struct thread *)t)->engine;
+	const struct rte_ring *mine = engine_thread(e, by)->in[t->id];
+	const unsigned waiting = mine->capacity - ring_room(mine);
+	for (unsigned s = 0; s < e->services; s++) {
+		const struct rte_ring *r = e->service[s].t.in[by];
+		if (&e->service[s].t.gt != t && ring_room(r) < r->capacity / 2 + waiting)
+			return true;
+	}
+	return false;
 }
 
 /* An instance's node of this lane; one that had none on this service loop begins here. */
