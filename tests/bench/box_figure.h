@@ -10,5 +10,6 @@ struct box_figure {
 	enum box_port in, out;
 	void (*prepare)(const void *arg, struct rte_mbuf **pkts);
 	const void *arg;
+	enum box_fate { PASSED, ANSWERED, REFUSED } fate; /* not passed: an error tells each of them, or few */
 };
 void box_above_ports(const struct box_figure *f); /* neighbours are resolved before */

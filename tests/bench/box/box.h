@@ -70,7 +70,10 @@ uint32_t box_release(struct rte_mbuf **pkts, uint32_t n);
  * is short enough that few are interrupted, whatever else the machine does.
  */
 uint64_t box_through(struct rte_mbuf **pkts, enum box_port in, enum box_port out);
-/* The same, `runs` times (at most BOX_RUNS), and where the clocks went: lower quartiles per packet, into an array of
+/* The same of packets of which none comes out; *errors: how many others the gateway sends back by `in`. as_they_come: else their bursts
+ * are as far apart in time, as the gateway has it, that each may have an error. */
+uint64_t box_refused(struct rte_mbuf **pkts, enum box_port in, bool as_they_come, uint32_t *errors);
+/* box_through(), `runs` times (at most BOX_RUNS), and where the clocks went: lower quartiles per packet, into an array of
  * BOX_NODES. prepare() makes the packets. Returns how many there are. */
 #define BOX_RUNS 61
 #define BOX_NODES 32

@@ -44,7 +44,7 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool want_parked, parked;
-	bool rings;
+	bool rings, shut;
 	struct rte_ring *in[BOX_PORTS], *out[BOX_PORTS];
 	uint16_t room, mtu;
 	uint32_t stride; /* from a packet to the next */
@@ -176,6 +176,12 @@ box_ports_park(bool want)
 	pthread_mutex_unlock(&box.lock);
 }
 
+void
+box_ports_shut(bool shut)
+{
+	box.shut = shut;
+}
+
 uint16_t
 port_rx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n)
 {
@@ -184,6 +190,8 @@ port_rx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n)
 			park();
 		return 0;
 	}
+	if (box.shut)
+		return 0;
 	if (n > BOX_BURST)
 		n = BOX_BURST;
 	if (box.rings)

@@ -27,6 +27,7 @@ struct rte_mempool *box_ports_start(void);
 void box_ports_stop(struct rte_mempool *pool);
 /* The first worker's own thread is kept out of the ports and stands still, or goes on. */
 void box_ports_park(bool park);
+void box_ports_shut(bool shut); /* what has come waits */
 
 /* Puts what is fed into an empty ring of a memif. Ports that cost nothing have none. */
 void port_supply(struct port *p);
