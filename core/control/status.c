@@ -39,6 +39,19 @@ rate(const struct status *s, const char *format, const char *name, const char *c
 	return series_rate(s->c->series, path);
 }
 
+/* Flows for the kernel that the NIC was asked to put into one queue. */
+static void
+add_steered(const struct port *p, json_t *o)
+{
+	json_t *list = json_array();
+	struct steer_seen seen;
+	for (unsigned i = 0; port_steered(p, i, &seen); i++)
+		json_array_append_new(list, json_pack("{s:s, s:b, s:s*}", "rule", seen.rule, "in_nic", seen.in_nic, "why", seen.why));
+	if (json_array_size(list) != 0)
+		json_object_set(o, "steered", list);
+	json_decref(list);
+}
+
 static void
 add_port(void *arg, struct port *p)
 {
@@ -67,6 +80,7 @@ add_port(void *arg, struct port *p)
 		if (v[k].rate)
 			json_object_set_new(o, v[k].rate, json_real(rate(s, "ports/%s/%s", i.name, v[k].name)));
 	}
+	add_steered(p, o);
 	json_object_set_new(o, "rx_bps", json_real(8 * rate(s, "ports/%s/%s", i.name, "rx_bytes")));
 	json_object_set_new(o, "tx_bps", json_real(8 * rate(s, "ports/%s/%s", i.name, "tx_bytes")));
 	json_array_append_new(s->ports, o);

@@ -294,6 +294,13 @@ device_of(const struct host_options *o)
 	return (struct kernel_device){.address = o->address, .routes = o->routes, .mtu = (uint16_t)o->mtu};
 }
 
+static void
+steer(const struct host_options *o, bool wanted)
+{
+	struct steer_rule rule[STEER_RULES];
+	port_steer(rule, host_rules_steer(&o->accept, &o->address, rule, STEER_RULES), wanted);
+}
+
 static int
 host_start(void *self)
 {
@@ -301,6 +308,7 @@ host_start(void *self)
 	const struct kernel_device now = device_of(h->options);
 	char why[200];
 	h->configured = true;
+	steer(h->options, true);
 	if (kernel_configure(h->tun->ifindex, NULL, &now, why, sizeof(why)))
 		return 0;
 	h->host->fail(h->instance, "device %s: %s", h->tun->name, why);
@@ -313,6 +321,8 @@ host_reconfigure(void *self, const void *options)
 	struct host *h = self;
 	const struct kernel_device was = device_of(h->options), now = device_of(options);
 	char why[200];
+	steer(options, true); /* first, so that what stays is not asked for anew */
+	steer(h->options, false);
 	h->options = options;
 	struct host_rules *rules = host_rules_new(&h->options->accept, why, sizeof(why));
 	if (rules == NULL)
@@ -328,8 +338,10 @@ host_destroy(void *self)
 {
 	struct host *h = self;
 	const struct kernel_device was = device_of(h->options);
-	if (h->configured)
+	if (h->configured) {
+		steer(h->options, false);
 		kernel_withdraw(h->tun->ifindex, &was);
+	}
 	if (h->tun != NULL && h->tun->claimed == h)
 		h->tun->claimed = NULL;
 	free(atomic_load(&h->rules));

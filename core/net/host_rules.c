@@ -63,22 +63,44 @@ parse_ports(const char *text, unsigned *from, unsigned *to)
 	return *end == '\0' && *from <= *to;
 }
 
+/* from 0: the whole protocol. */
+static bool
+parse(const char *text, unsigned *protocol, unsigned *from, unsigned *to)
+{
+	const char *slash = strchr(text, '/');
+	*from = *to = 0;
+	if (!parse_protocol(text, slash != NULL ? (size_t)(slash - text) : strlen(text), protocol))
+		return false;
+	return slash == NULL || ((*protocol == IP_TCP || *protocol == IP_UDP) && parse_ports(slash + 1, from, to));
+}
+
 static bool
 add(struct host_rules *r, const char *text)
 {
-	const char *slash = strchr(text, '/');
 	unsigned protocol, from, to;
-	if (!parse_protocol(text, slash != NULL ? (size_t)(slash - text) : strlen(text), &protocol))
+	if (!parse(text, &protocol, &from, &to))
 		return false;
-	if (slash == NULL) {
+	if (strchr(text, '/') == NULL)
 		set(r->protocol, protocol);
-		return true;
-	}
-	if ((protocol != IP_TCP && protocol != IP_UDP) || !parse_ports(slash + 1, &from, &to))
-		return false;
-	for (unsigned port = from; port <= to; port++)
+	for (unsigned port = from; strchr(text, '/') != NULL && port <= to; port++)
 		set(r->port[protocol == IP_UDP], port);
 	return true;
+}
+
+unsigned
+host_rules_steer(const struct tr_list *accept, const struct tr_list *address, struct steer_rule *out, unsigned max)
+{
+	const char *const *text = accept->items;
+	const struct tr_prefix *own = address->items;
+	unsigned n = 0, protocol, from, to;
+	for (uint32_t i = 0; i < accept->n; i++) {
+		if (!parse(text[i], &protocol, &from, &to) || protocol == IP_ICMP || protocol == IP_ICMP6 ||
+			(protocol == IP_UDP && from == 0))
+			continue;
+		for (uint32_t k = 0; k < address->n && n < max; k++)
+			out[n++] = (struct steer_rule){.to = own[k].addr, .protocol = (uint8_t)protocol, .from = (uint16_t)from, .last = (uint16_t)to};
+	}
+	return n;
 }
 
 struct host_rules *

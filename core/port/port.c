@@ -34,6 +34,7 @@ struct port {
 	uint16_t mtu;
 	struct rte_eth_stats before; /* of devices that are gone */
 	char driver[32], problem[160];
+	struct steer steer; /* of the present device */
 };
 
 static struct port *ports; /* control thread writes, before workers run and after they stopped */
@@ -212,6 +213,30 @@ port_show(const struct port *p, struct port_info *out)
 }
 
 static void
+steer(struct port *p)
+{
+	const struct device *d = device_of(p);
+	if (d != NULL && d->rx_queues > 1)
+		steer_device(&p->steer, d->id, p->cfg->name);
+}
+
+void
+port_steer(const struct steer_rule *r, unsigned n, bool wanted)
+{
+	for (unsigned k = 0; k < n; k++)
+		steer_want(&r[k], wanted);
+	for (unsigned i = 0; i < n_ports; i++)
+		steer(&ports[i]);
+}
+
+bool
+port_steered(const struct port *p, unsigned i, struct steer_seen *out)
+{
+	const struct device *d = device_of(p);
+	return d != NULL && d->rx_queues > 1 && steer_see(&p->steer, i, out);
+}
+
+static void
 publish(struct port *p, struct device *d)
 {
 	memcpy(p->mac, d->mac, 6);
@@ -220,6 +245,8 @@ publish(struct port *p, struct device *d)
 	p->problem[0] = 0;
 	p->backoff = 0;
 	atomic_store_explicit(&p->device, d, memory_order_release);
+	memset(&p->steer, 0, sizeof(p->steer)); /* rules of the device before went with it */
+	steer(p);
 }
 
 static bool

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "../config/appliance.h"
+#include "steer.h"
 #include "tun.h"
 
 #include <rte_mbuf.h>
@@ -32,6 +33,10 @@ void ports_tick(void); /* once a second: link state, reopening */
 struct port *port_find(const char *name); /* NULL: no such port */
 void port_show(const struct port *p, struct port_info *out);
 unsigned port_each(void (*fn)(void *arg, struct port *p), void *arg);
+/* Flows for the kernel are wanted in one queue of every NIC that can, or are not any more. */
+void port_steer(const struct steer_rule *r, unsigned n, bool wanted);
+/* Rule i, as it fared on a port of several queues; false: there are not so many. */
+bool port_steered(const struct port *p, unsigned i, struct steer_seen *out);
 
 /* Worker. Bursts; tx returns how many were taken (the rest stay the caller's). */
 uint16_t port_rx(struct port *p, uint16_t worker, struct rte_mbuf **pkts, uint16_t n);

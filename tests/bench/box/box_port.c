@@ -273,6 +273,17 @@ port_of_device(unsigned ifindex)
 	return NULL;
 }
 
+void
+port_steer(const struct steer_rule *r, unsigned n, bool wanted)
+{
+}
+
+bool
+port_steered(const struct port *p, unsigned i, struct steer_seen *out)
+{
+	return false;
+}
+
 bool
 ports_open(const struct appliance *a, struct rte_mempool *pool, uint16_t workers, struct diags *d)
 {
