@@ -308,7 +308,7 @@ box_settle(void)
 	for (unsigned idle = 0; idle < 100; idle++) {
 		for (int i = 0; i < BOX_PORTS; i++)
 			port_supply(&box_port[i]);
-		if (box_turn() > 0)
+		if (box_turn() > 0 || box_spread_out(false) > 0)
 			idle = 0;
 		for (int i = 0; i < BOX_PORTS; i++)
 			if (box_port[i].n_in == 0 && answer_one(&box_port[i], &scanned[i]))
