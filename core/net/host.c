@@ -29,7 +29,7 @@ enum { HOST_READ, HOST_WRITTEN, HOST_JOINED };
 #define ROOM 128 /* packets that the way on must take, more than 64 kB mostly are; else the rest waits in the kernel */
 #define CROWDED 64 /* packets at a time while others wait for another loop: not none, or a flood could silence the kernel */
 #define WAIT_MS 1
-#define FLOWS 4 /* that are joined at once */
+#define FLOWS 8 /* that are joined at once */
 
 struct host_options {
 	const char *port; /* NULL: as the instance */
@@ -107,7 +107,7 @@ flush(struct delivery *d, unsigned k)
 	j->ended = false;
 }
 
-/* To the flow's open place, or one of its own. false: it can't be joined. */
+/* To the flow's open place, or one of its own. false: it can't be joined, and what was of its flow has gone before it. */
 static bool
 join(struct delivery *d, const uint8_t *p, uint32_t len, uint16_t which)
 {
@@ -120,8 +120,10 @@ join(struct delivery *d, const uint8_t *p, uint32_t len, uint16_t which)
 			continue;
 		}
 		enum join_fate fate = join_add(j, p, len);
-		if (fate == JOIN_CANT)
+		if (fate == JOIN_CANT) {
+			flush(d, k);
 			return false;
+		}
 		if (fate == JOIN_AFTER) {
 			flush(d, k);
 			fate = join_add(j, p, len);
@@ -151,8 +153,6 @@ host_write(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *g
 		const uint32_t len = pkts[i]->data_len;
 		if (join(&d, p, len, i))
 			continue;
-		for (unsigned k = 0; k < FLOWS; k++) /* it may end one of them: a FIN after data */
-			flush(&d, k);
 		const struct iovec iov[2] = {{(void *)(uintptr_t)&plain, sizeof(plain)}, {(void *)(uintptr_t)p, len}};
 		gate[i] = give(node->self, iov, 2, 1, len) ? TR_SENT : TR_DROP(HOST_FULL);
 		node->count[HOST_WRITTEN]++;

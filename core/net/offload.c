@@ -140,11 +140,13 @@ joinable(const uint8_t *p, uint32_t len, uint16_t *l3_len, uint16_t *head)
 }
 
 static bool
-same_flow(const struct join *j, const uint8_t *p)
+same_flow(const struct join *j, const uint8_t *p, uint32_t len)
 {
-	if (p[0] != j->head[0] && (p[0] == 0x45 || j->head[0] == 0x45))
+	if (len < IPV4_LEN + 4 || (p[0] != j->head[0] && (p[0] == 0x45 || j->head[0] == 0x45)))
 		return false;
-	return p[0] == 0x45 ? memcmp(p + 12, j->head + 12, 12) == 0 : memcmp(p + 8, j->head + 8, 36) == 0;
+	if (p[0] == 0x45)
+		return memcmp(p + 12, j->head + 12, 12) == 0;
+	return len >= IPV6_LEN + 4 && memcmp(p + 8, j->head + 8, 36) == 0;
 }
 
 /* Is everything that the kernel would be told of the segment, but its place, what it is told of those before? */
@@ -177,6 +179,8 @@ enum join_fate
 join_add(struct join *j, const uint8_t *p, uint32_t len)
 {
 	uint16_t l3_len, head;
+	if (j->n > 0 && !same_flow(j, p, len)) /* first: it costs less than the checksum, and most of many flows are others */
+		return JOIN_OTHER;
 	if (len < IPV4_LEN || !joinable(p, len, &l3_len, &head))
 		return JOIN_CANT;
 	const uint16_t payload = (uint16_t)(len - head);
@@ -189,8 +193,6 @@ join_add(struct join *j, const uint8_t *p, uint32_t len)
 		append(j, p, head, payload);
 		return JOIN_TAKEN;
 	}
-	if (!same_flow(j, p))
-		return JOIN_OTHER;
 	if (j->ended || payload > j->size[0] || j->len + payload > LARGEST || get_be32(p + l3_len + SEQ) != j->next ||
 	        !same_headers(j, p, l3_len, head))
 		return JOIN_AFTER;

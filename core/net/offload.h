@@ -44,7 +44,7 @@ struct join {
 
 enum join_fate {
 	JOIN_TAKEN, /* is part of it now; its memory must stay */
-	JOIN_CANT,  /* can be part of none: what was joined before of its flow goes first */
+	JOIN_CANT,  /* can be part of none: if something is joined, it is of this flow and goes first */
 	JOIN_OTHER, /* of another flow */
 	JOIN_AFTER, /* of this flow, and does not fit here: it may begin another */
 };

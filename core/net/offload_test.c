@@ -179,6 +179,9 @@ joins_no_others(void **state)
 	assert_int_equal(join_add(&j, seg[0], seg_len[0]), JOIN_CANT);
 	assert_int_equal(join_add(&j, seg[1], seg_len[1]), JOIN_TAKEN);
 	assert_int_equal(join_add(&j, seg[2], seg_len[2] - 1), JOIN_CANT); /* shorter than it says */
+	seg[2][23] ^= 1; /* another flow's is not looked at any closer */
+	assert_int_equal(join_add(&j, seg[2], seg_len[2] - 1), JOIN_OTHER);
+	assert_int_equal(join_add(&j, seg[2], 23), JOIN_OTHER);
 	struct iovec iov[JOIN_PARTS + 2];
 	assert_int_equal(join_end(&j, iov), 3); /* alone: as it came */
 	assert_int_equal(((struct virtio_net_hdr *)iov[0].iov_base)->gso_type, VIRTIO_NET_HDR_GSO_NONE);
