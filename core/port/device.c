@@ -68,6 +68,18 @@ arguments(const struct appliance_port *cfg, char *out, size_t size)
 		snprintf(out, size, "%s", cfg->device);
 }
 
+/* Drivers say -1 of whatever failed, which is not EPERM: what it was they have logged. */
+static const char *
+refusal(const char *device, int r)
+{
+	if (r == -ENODEV)
+		return "no such device, or no driver for it";
+	if (r != -1)
+		return rte_strerror(-r);
+	return driver_is(device, "net_af_packet") ? "its driver can't (it says why above): is NET_RAW missing, or is LimitMEMLOCK= too small?"
+	                                          : "its driver can't (it says why above)";
+}
+
 static bool
 plug(const struct appliance_port *cfg, struct device *d, char *why, size_t size)
 {
@@ -78,9 +90,7 @@ plug(const struct appliance_port *cfg, struct device *d, char *why, size_t size)
 	arguments(cfg, args, sizeof(args));
 	int r = rte_dev_probe(args);
 	if (r != 0)
-		return fail(why, size, "%s: %s", d->name,
-		               r == -ENODEV ? "no such device, or no driver for it" : rte_strerror(-r)),
-		       false;
+		return fail(why, size, "%s: %s", d->name, refusal(cfg->device, r)), false;
 	if (rte_eth_dev_get_port_by_name(d->name, &d->id) != 0)
 		return fail(why, size, "%s is not an Ethernet device", d->name), false;
 	return true;
