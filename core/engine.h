@@ -92,6 +92,9 @@ unsigned engine_workers(const struct engine *e);
 const struct catalogue *engine_catalogue(const struct engine *e);
 uint64_t engine_generation(const struct engine *e); /* counts applies */
 
+/* What others see of this box may have changed: an address of ours has, or a path that worked is dead. True once after that. */
+bool engine_stirred(struct engine *e);
+void engine_stir(struct engine *e); /* any thread */
 struct tr_instance *engine_instance(struct engine *e, const char *name);
 unsigned engine_each(struct engine *e, void (*fn)(void *arg, struct tr_instance *), void *arg);
 void engine_totals(struct engine *e, struct graph_totals *out);

@@ -21,9 +21,11 @@ run_ping(const struct cli *c)
 	char mtu[48] = "";
 	if (get_number(v, "mtu") > 0)
 		snprintf(mtu, sizeof(mtu), "; datagrams of up to %.0f bytes pass", get_number(v, "mtu"));
-	printf("answer from %s by %s%s%s%s in %.1f ms (%s%s)\n", get_text(v, "peer"), get_text(v, "endpoint"),
-		strcmp(get_text(v, "kind"), "direct") == 0 ? " (direct)" : "", *and_by ? " and " : "", and_by, get_number(v, "latency_ms"),
-		get_text(v, "why"), mtu);
+	const char *relay = get_text(v, "relay");
+	const bool relayed = strcmp(get_text(v, "kind"), "relay") == 0;
+	printf("answer from %s %s%s%s%s%s%s%s in %.1f ms (%s%s)\n", get_text(v, "peer"), relayed ? "via peer relay " : "by ", relay,
+		*relay ? "/" : "", get_text(v, "endpoint"), strcmp(get_text(v, "kind"), "direct") == 0 ? " (direct)" : "",
+		*and_by ? " and " : "", and_by, get_number(v, "latency_ms"), get_text(v, "why"), mtu);
 	json_decref(v);
 	return CLI_OK;
 }

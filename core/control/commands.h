@@ -23,5 +23,7 @@ void commands_free(struct commands *c); /* before the engine and the management 
 
 /* Applies the pipeline file again, as `tailrace reload` does; the outcome is logged (SIGHUP). */
 void commands_reload(struct commands *c);
+/* Once a second: when our addresses may have changed, whoever has asked for them asks again, at most every 3 s. */
+void commands_look_around(struct commands *c);
 /* ns for which the worker that is worst off has not begun a loop: what a watchdog asks. */
 uint64_t commands_stalled(const struct commands *c);

@@ -31,6 +31,7 @@ struct commands {
 	struct explain_request *explaining;
 	struct peer_walk *walks;     /* under way */
 	struct ping *pings;          /* under way */
+	uint64_t looked;             /* ns: when instances were asked last to look around */
 	struct health *health;
 	struct exporter *exporter;   /* NULL: none */
 };
@@ -61,7 +62,7 @@ void peer_walks_free(struct commands *c); /* done() is called for those under wa
 double peer_session_age(const struct tr_peer *p, struct tr_endpoint *in_use);
 /* paths.c: the endpoint as text, all of a peer's paths with the one in use first; new references. */
 json_t *endpoint_json(const struct tr_endpoint *e);
-json_t *paths_json(uint32_t peer);
+json_t *paths_json(struct engine *e, uint32_t peer);
 /* paths.c: a command of the instance's class, NULL: it has none of that name; what it says, a new reference, NULL after `why`. */
 const struct tr_command *command_of(const struct tr_instance *i, const char *name);
 json_t *run_on(const struct tr_instance *i, const char *name, int argc, char *const *argv, char *why, size_t size);

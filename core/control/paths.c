@@ -2,6 +2,7 @@
 /* The ways to peers: what `peers` says of them, `ping` and `netcheck`. */
 #include "commands_private.h"
 
+#include "../netmap/own.h"
 #include "../netmap/store.h"
 #include "../runtime/clock.h"
 
@@ -72,15 +73,51 @@ path_json(const struct tr_path *p, uint64_t now)
 	return v;
 }
 
+struct relay_of {
+	uint32_t peer;
+	const struct tr_endpoint *endpoint;
+	json_t *answer; /* NULL: nobody knows */
+};
+
+/* Of any prober that has the command `relay PEER-ID PATH`: what `local` means is its own. */
+static void
+relay_in(void *arg, struct tr_instance *i)
+{
+	struct relay_of *f = arg;
+	char id[16], path[33], why[256], *argv[] = {id, path, NULL};
+	if (f->answer || !(i->class_->flags & TR_CLASS_PROBES) || i->table != netmap_table_of(f->peer) || !command_of(i, "relay"))
+		return;
+	snprintf(id, sizeof(id), "%u", f->peer);
+	for (unsigned k = 0; k < 16; k++)
+		snprintf(path + 2 * k, 3, "%02x", f->endpoint->local[k]);
+	f->answer = run_on(i, "relay", 2, argv, why, sizeof(why));
+}
+
+/* A path by a peer relay: by which peer, if anybody knows. */
+static void
+add_relay(struct engine *e, uint32_t peer, const struct tr_endpoint *endpoint, json_t *out)
+{
+	struct relay_of f = {.peer = peer, .endpoint = endpoint};
+	engine_each(e, relay_in, &f);
+	const char *name = json_string_value(json_object_get(f.answer, "relay"));
+	if (name && *name)
+		json_object_set_new(out, "relay", json_string(name));
+	json_decref(f.answer);
+}
+
 json_t *
-paths_json(uint32_t peer)
+paths_json(struct engine *e, uint32_t peer)
 {
 	struct tr_path v[TR_PATHS];
 	const uint64_t now = clock_ns();
 	const uint16_t n = path_list(peer, now, v, TR_PATHS);
 	json_t *list = json_array();
-	for (uint16_t i = 0; i < n; i++)
-		json_array_append_new(list, path_json(&v[i], now));
+	for (uint16_t i = 0; i < n; i++) {
+		json_t *path = path_json(&v[i], now);
+		if (v[i].endpoint.gate == TR_KIND_RELAY)
+			add_relay(e, peer, &v[i].endpoint, path);
+		json_array_append_new(list, path);
+	}
 	return list;
 }
 
@@ -148,12 +185,12 @@ ping_answered(struct ping *p, uint64_t session)
 	clock_gettime(CLOCK_REALTIME, &t);
 	const uint64_t wall = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec, now = clock_ns();
 	const uint64_t since = wall > session ? wall - session : 0, took = now - p->asked > since ? now - p->asked - since : 0;
-	json_t *paths = paths_json(p->peer), *best = json_array_get(paths, 0);
+	json_t *paths = paths_json(p->c->on.engine, p->peer), *best = json_array_get(paths, 0);
 	json_t *copies = NULL, *v;
 	size_t i;
 	json_array_foreach(paths, i, v) if (!strcmp(json_string_value(json_object_get(v, "used")), "copies")) copies = v;
-	management_reply(p->r, json_pack("{s:s, s:f, s:O?, s:O?, s:O?, s:O?, s:O?}", "peer", p->name, "latency_ms", (double)took / 1e6, "kind",
-				       json_object_get(best, "kind"), "endpoint", json_object_get(best, "endpoint"), "why",
+	management_reply(p->r, json_pack("{s:s, s:f, s:O?, s:O?, s:O*, s:O?, s:O?, s:O?}", "peer", p->name, "latency_ms", (double)took / 1e6, "kind",
+				       json_object_get(best, "kind"), "endpoint", json_object_get(best, "endpoint"), "relay", json_object_get(best, "relay"), "why",
 				       json_object_get(best, "why"), "and_by", copies ? json_object_get(copies, "endpoint") : NULL, "mtu",
 				       json_object_get(best, "mtu")));
 	json_decref(paths);
@@ -280,6 +317,26 @@ netcheck_in(void *arg, struct tr_instance *i)
 		json_object_set_new(n->out, i->name, v ? v : json_pack("{s:s}", "problem", why));
 	else
 		json_decref(v);
+}
+
+/* By convention the command that asks anew what others see of us. */
+static void
+probe_in(void *arg, struct tr_instance *i)
+{
+	char why[256];
+	(void)arg;
+	if (own_told_by(i))
+		json_decref(run_on(i, "probe", 0, NULL, why, sizeof(why)));
+}
+
+void
+commands_look_around(struct commands *c)
+{
+	const uint64_t now = clock_ns();
+	if (now < c->looked + 3000 * MS || !engine_stirred(c->on.engine))
+		return;
+	c->looked = now;
+	engine_each(c->on.engine, probe_in, NULL);
 }
 
 /* `start` asks for new measurements; what is known is told at once. */

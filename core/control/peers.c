@@ -159,6 +159,7 @@ peer_traffic(const struct tr_instance *i, uint32_t peer, uint64_t *rx, uint64_t 
 
 struct peers_request {
 	struct request *r;
+	struct engine *engine;
 	char *filter; /* a name or a key; NULL: all */
 	json_t *slice;
 	unsigned shown;
@@ -180,7 +181,7 @@ show_peer(void *arg, const struct tr_instance *i, const struct tr_peer *p)
 		format_prefix(&p->allowed[k], prefix);
 		json_array_append_new(allowed, json_string(prefix));
 	}
-	json_t *paths = paths_json(p->id), *best = json_array_get(paths, 0);
+	json_t *paths = paths_json(q->engine, p->id), *best = json_array_get(paths, 0);
 	json_array_append_new(
 		q->slice, json_pack("{s:s*, s:s, s:s, s:b, s:o, s:o, s:O*, s:O*, s:o*, s:o, s:i, s:b, s:s*}", "name", p->name,
 				  "public_key", key, "interface", i->name, "up", age >= 0 && age < PEER_SESSION_MAX,
@@ -231,7 +232,7 @@ command_peers(void *arg, struct request *r, int argc, char *const *argv)
 		management_error(r, "no memory");
 		return;
 	}
-	*q = (struct peers_request){.r = r, .slice = json_array(), .filter = argc > 0 ? strdup(argv[0]) : NULL};
+	*q = (struct peers_request){.r = r, .engine = ((struct commands *)arg)->on.engine, .slice = json_array(), .filter = argc > 0 ? strdup(argv[0]) : NULL};
 	const struct peer_visit v = {show_peer, send_slice, client_ready, end_peers, q};
 	peer_walk_start(arg, &v);
 }

@@ -69,8 +69,11 @@ tell_ready(struct daemon *d)
 static void
 each_second(void *arg)
 {
-	(void)arg;
-	ports_tick();
+	struct daemon *d = arg;
+	if (ports_tick())
+		engine_stir(d->engine);
+	if (d->commands)
+		commands_look_around(d->commands);
 	netmap_save();
 	log_tick();
 }

@@ -203,7 +203,8 @@ host_path_session(struct tr_node *node, uint32_t peer)
 static void
 host_path_tell(struct tr_node *node, uint32_t peer, const struct tr_path *news)
 {
-	path_tell(peer, news, *node->now);
+	if (path_tell(peer, news, *node->now))
+		engine_stir(engine_of(node));
 }
 
 static int

@@ -209,6 +209,7 @@ struct engine {
 	uint64_t captures_lost;       /* by captures before this one */
 	bool closing; /* the last apply: nothing is left */
 	_Atomic(struct sent *) sent; /* by peer id; NULL until there is a prober */
+	_Atomic bool stirred; /* our addresses may be others by now: engine_stirred() */
 	bool rewire; /* an operator's listen port changed: apply the same plan again */
 };
 

@@ -103,6 +103,18 @@ engine_packets_in(const struct tr_instance *i)
 	return total;
 }
 
+bool
+engine_stirred(struct engine *e)
+{
+	return atomic_exchange_explicit(&e->stirred, false, memory_order_relaxed);
+}
+
+void
+engine_stir(struct engine *e)
+{
+	atomic_store_explicit(&e->stirred, true, memory_order_relaxed);
+}
+
 struct tr_instance *
 engine_instance(struct engine *e, const char *name)
 {

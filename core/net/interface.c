@@ -3,6 +3,7 @@
 
 #include "config/config.h"
 #include "net/classes.h"
+#include "netmap/own.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -148,10 +149,40 @@ attach(struct interface *i)
 	return true;
 }
 
+/* ---- Where peers reach our services on the link itself ---- */
+
+static void
+tell_own(struct interface *i, const struct tr_own_endpoint *list, uint16_t n)
+{
+	void *old = own_tell(i, 0, list, n);
+	if (old != NULL)
+		i->host->defer(i->instance, free, old);
+}
+
+/* Without a mux behind it nothing listens there that peers are told of. */
+static void
+tell_addresses(struct interface *i)
+{
+	const struct plan_instance *me = i->instance->plan_instance;
+	const struct tr_prefix *address = i->options->address.items;
+	struct tr_own_endpoint own[INTERFACE_ADDRESSES];
+	uint16_t n = 0;
+	if (me == NULL || me->n_out <= INTERFACE_UDP || me->out[INTERFACE_UDP].to < 0 ||
+		i->instance->plan->instance[me->out[INTERFACE_UDP].to].class_ != &class_mux)
+		return;
+	for (uint32_t k = 0; k < i->options->address.n && n < INTERFACE_ADDRESSES; k++)
+		own[n++] = (struct tr_own_endpoint){.address.addr = address[k].addr, .kind = TR_OWN_LOCAL};
+	tell_own(i, own, n);
+	i->told = true;
+	engine_stir(i->instance->engine);
+}
+
 static void
 interface_destroy(void *self)
 {
 	struct interface *i = self;
+	if (i->told)
+		tell_own(i, NULL, 0);
 	if (i->trunk != NULL)
 		trunk_leave(i->trunk, i->slot);
 	free(i);
@@ -235,6 +266,7 @@ interface_start(void *self)
 		}
 		neighbour_fix(e, mac);
 	}
+	tell_addresses(i);
 	return 0;
 }
 

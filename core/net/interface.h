@@ -70,6 +70,7 @@ struct interface {
 	uint16_t mtu;
 	uint32_t link_id;
 	bool offload; /* the port computes UDP checksums */
+	bool told;    /* where peers reach us */
 	unsigned n4, n6;
 	struct {
 		uint32_t addr, mask, broadcast; /* as in the packet; without a broadcast address: the limited one */

@@ -113,15 +113,21 @@ send(const struct path *path, struct path_worker *w, struct rte_mbuf *m)
 	return e->family == 4 ? wrap4(w, m, meta) : wrap6(path, m, meta);
 }
 
-/* A copy of what goes to an endpoint that is not trusted, by the peer's relay; the receiver drops what comes second. */
+/* A copy of what goes to an endpoint that is not trusted, by the peer's relay; the receiver drops what comes second. Or the packet
+ * itself, when nothing is hoped for from the endpoint any more. */
 static void
-send_copy(struct tr_node *node, const struct rte_mbuf *m)
+send_copy(struct tr_node *node, struct rte_mbuf *m)
 {
 	const struct path *path = node->self;
-	const struct tr_meta *meta = tr_meta((struct rte_mbuf *)(uintptr_t)m);
+	struct tr_meta *meta = tr_meta(m);
 	struct tr_endpoint relay;
-	if (meta->peer == TR_NO_PEER || !path_relay(meta->peer, &relay) || relay.gate >= path->gates)
+	bool alone;
+	if (meta->peer == TR_NO_PEER || !path_relay(meta->peer, *node->now, &relay, &alone) || relay.gate >= path->gates)
 		return;
+	if (alone) {
+		meta->endpoint = relay;
+		return;
+	}
 	struct rte_mbuf *copy = node->host->packet_new(node);
 	if (copy == NULL)
 		return;

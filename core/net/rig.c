@@ -100,6 +100,12 @@ port_csum_offload(const struct port *p)
 }
 
 void
+engine_stir(struct engine *e)
+{
+	(void)e;
+}
+
+void
 engine_sent(struct tr_node *node, struct rte_mbuf *const *pkts, uint16_t n)
 {
 	(void)node;

@@ -344,11 +344,19 @@ candidates_heard(struct candidates *c, const struct tr_endpoint *from, const uin
 		use(c, i, TR_PATH_LAST_HEARD);
 }
 
+/* A trial that is over, of which nobody has said so: nothing has come since, by no way. */
+static bool
+given_up(const struct candidates *c, uint64_t now)
+{
+	return !c->probed && c->best != CANDIDATES_NONE && c->relay != CANDIDATES_NONE && c->path[c->best].state == TR_PATH_TRIED &&
+	       c->path[c->best].until <= now;
+}
+
 void
 candidates_session(struct candidates *c, uint64_t now)
 {
 	uint8_t again = CANDIDATES_NONE;
-	if (c->probed || c->best != CANDIDATES_NONE)
+	if (c->probed || (c->best != CANDIDATES_NONE && !given_up(c, now)))
 		return;
 	for (uint8_t i = 0; i < c->n; i++) {
 		const struct tr_path *p = &c->path[i];
@@ -376,7 +384,7 @@ struct choice
 candidates_choice(const struct candidates *c, uint64_t now)
 {
 	struct choice v = {.renew = UINT64_MAX};
-	uint8_t i = c->best != CANDIDATES_NONE ? c->best : c->relay != CANDIDATES_NONE ? c->relay : last_resort(c);
+	uint8_t i = c->best != CANDIDATES_NONE && !given_up(c, now) ? c->best : c->relay != CANDIDATES_NONE ? c->relay : last_resort(c);
 	if (i == CANDIDATES_NONE)
 		return v;
 	v.endpoint = c->path[i].endpoint;
@@ -403,6 +411,8 @@ candidates_list(const struct candidates *c, uint64_t now, struct tr_path *out, u
 			if (in_use != (turn == 0))
 				continue;
 			out[n] = *p;
+			if (i == c->best && given_up(c, now))
+				out[n].state = TR_PATH_DEAD;
 			out[n].use = in_use ? TR_PATH_IN_USE : i == c->relay && v.relayed && v.until <= now ? TR_PATH_COPIES : TR_PATH_UNUSED;
 			out[n].why = !in_use ? 0 : i == c->best ? c->why : c->n == 1 ? TR_PATH_ONLY : TR_PATH_NO_DIRECT;
 			n++;

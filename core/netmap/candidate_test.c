@@ -144,6 +144,35 @@ beside_a_relay(void **state)
 	expect("192.0.2.1", false);
 }
 
+/* A trial ends by the clock, also when nothing comes any more. */
+static void
+trial_ends(void **state)
+{
+	struct tr_path list[2];
+	(void)state;
+	begin("192.0.2.1", 4);
+	now += 10 * S - 1;
+	expect("192.0.2.1", true);
+	assert_int_equal(candidates_list(&c, now, list, 2), 2);
+	assert_int_equal(list[0].state, TR_PATH_TRIED);
+	assert_int_equal(list[1].use, TR_PATH_COPIES);
+	now += 1;
+	expect("derp 4", false);
+	assert_int_equal(candidates_list(&c, now, list, 2), 2);
+	assert_int_equal(list[0].endpoint.gate, TR_KIND_DERP);
+	assert_int_equal(list[0].why, TR_PATH_NO_DIRECT);
+	assert_int_equal(list[1].state, TR_PATH_DEAD);
+	assert_int_equal(list[1].use, TR_PATH_UNUSED);
+	candidates_session(&c, now);
+	expect("192.0.2.1", true); /* tried again */
+	now += 10 * S;
+	heard("192.0.2.1"); /* late, but it works */
+	expect("192.0.2.1", false);
+	begin("192.0.2.1", 0);
+	now += 100 * S;
+	expect("192.0.2.1", false); /* without a relay there is nothing else */
+}
+
 static void
 asks_to_hear(void **state)
 {
@@ -380,6 +409,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_relay), cmocka_unit_test(beside_a_relay), cmocka_unit_test(asks_to_hear),
 		cmocka_unit_test(probed), cmocka_unit_test(points), cmocka_unit_test(relays), cmocka_unit_test(full),
+		cmocka_unit_test(trial_ends),
 		cmocka_unit_test(doubted),
 		cmocka_unit_test(doubted_by_the_peer),
 		cmocka_unit_test(peer_relays),

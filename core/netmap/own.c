@@ -39,6 +39,18 @@ own_tell(const void *teller, uint16_t port, const struct tr_own_endpoint *list, 
 	return now != NULL ? old : NULL;
 }
 
+bool
+own_told_by(const void *teller)
+{
+	bool found = false;
+	pthread_mutex_lock(&writers);
+	const struct all *a = atomic_load_explicit(&all, memory_order_relaxed);
+	for (unsigned i = 0; a != NULL && i < a->n && !found; i++)
+		found = a->said[i].teller == teller;
+	pthread_mutex_unlock(&writers);
+	return found;
+}
+
 static bool
 listed(const struct tr_own_endpoint *out, uint16_t n, const struct tr_sockaddr *a)
 {
@@ -54,8 +66,14 @@ own_list(uint16_t port, struct tr_own_endpoint *out, uint16_t max)
 	const struct all *a = atomic_load_explicit(&all, memory_order_acquire);
 	uint16_t n = 0;
 	for (int kind = TR_OWN_KINDS - 1; kind >= 0; kind--)
-		for (unsigned i = 0; a != NULL && i < a->n && n < max; i++)
-			if (a->said[i].port == port && a->said[i].endpoint.kind == kind && !listed(out, n, &a->said[i].endpoint.address))
-				out[n++] = a->said[i].endpoint;
+		for (unsigned i = 0; a != NULL && i < a->n && n < max; i++) {
+			struct tr_own_endpoint e = a->said[i].endpoint;
+			if ((a->said[i].port != port && a->said[i].port != 0) || e.kind != kind)
+				continue;
+			if (a->said[i].port == 0)
+				e.address.port = port;
+			if (!listed(out, n, &e.address))
+				out[n++] = e;
+		}
 	return n;
 }

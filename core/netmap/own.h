@@ -7,8 +7,9 @@
 
 #include <tailrace/netmap.h>
 
-/* Replaces what `teller` has said of that port before. Any thread but workers. Returns what readers may still see, to be freed after a
+/* Replaces what `teller` has said of that port (0: of all) before. Any thread but workers. Returns what readers may still see, to be freed after a
  * grace period; NULL: nothing. */
 void *own_tell(const void *teller, uint16_t port, const struct tr_own_endpoint *list, uint16_t n);
+bool own_told_by(const void *teller); /* control or a service loop */
 /* Of that port, each once: port mappings first, then what servers see, then local addresses. Any reader. */
 uint16_t own_list(uint16_t port, struct tr_own_endpoint *out, uint16_t max);

@@ -38,6 +38,13 @@ told_and_listed(void **state)
 	free(own_tell(&b, 7, NULL, 0)); /* takes back its own only, of that port */
 	assert_int_equal(own_list(9, out, 4), 1);
 	free(own_tell(&b, 9, NULL, 0));
+	const struct tr_own_endpoint local[] = {endpoint(1, 0, TR_OWN_LOCAL), endpoint(2, 0, TR_OWN_LOCAL)};
+	free(own_tell(&b, 0, local, 2)); /* an address of this box: of each port, where nobody has said so yet */
+	assert_int_equal(own_list(7, out, 4), 3);
+	assert_int_equal(out[2].address.port, 7);
+	assert_int_equal(own_list(8, out, 4), 2);
+	assert_int_equal(out[0].address.port, 8);
+	free(own_tell(&b, 0, NULL, 0));
 	assert_int_equal(own_list(7, out, 4), 2);
 	assert_int_equal(out[0].kind, TR_OWN_STUN);
 	free(own_tell(&a, 7, NULL, 0));

@@ -167,7 +167,7 @@ path_quiet(uint32_t peer, uint64_t now)
 }
 
 bool
-path_relay(uint32_t peer, struct tr_endpoint *out)
+path_relay(uint32_t peer, uint64_t now, struct tr_endpoint *out, bool *alone)
 {
 	const struct path *p = &paths[peer];
 	struct candidates c;
@@ -182,6 +182,7 @@ path_relay(uint32_t peer, struct tr_endpoint *out)
 	if (c.relay == CANDIDATES_NONE)
 		return false;
 	*out = c.path[c.relay].endpoint;
+	*alone = !candidates_choice(&c, now).relayed;
 	return true;
 }
 
@@ -258,17 +259,19 @@ path_heard(uint32_t peer, const struct tr_endpoint *from, uint64_t now)
 	ways_end(peer, &c, now);
 }
 
-void
+bool
 path_tell(uint32_t peer, const struct tr_path *news, uint64_t now)
 {
 	const struct record *r = atomic_load_explicit(&nm.peer[peer], memory_order_acquire);
 	struct candidates c;
 
 	if (!r || !news->endpoint.family)
-		return;
+		return false;
 	ways_begin(r, &c, now);
+	const bool trusted = candidates_choice(&c, now).until > now;
 	candidates_tell(&c, news, now);
 	ways_end(peer, &c, now);
+	return trusted && candidates_choice(&c, now).until <= now;
 }
 
 void

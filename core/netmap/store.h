@@ -64,11 +64,12 @@ const struct tr_derp_map *netmap_derp(void); /* control thread */
 void path_get(const uint32_t *peer, uint16_t n, uint64_t now, struct tr_endpoint *out); /* any reader */
 void path_read(uint32_t peer, struct tr_endpoint *out, uint64_t *session); /* any reader: consistent copy, without flags */
 uint16_t path_list(uint32_t peer, uint64_t now, struct tr_path *out, uint16_t max); /* any reader */
-bool path_relay(uint32_t peer, struct tr_endpoint *out); /* any reader: of a direct path that is not trusted; false: none */
+/* Any reader: the relay beside a direct path that is not trusted; false: none. *alone: the direct one has been given up. */
+bool path_relay(uint32_t peer, uint64_t now, struct tr_endpoint *out, bool *alone);
 void path_set(uint32_t peer, const struct tr_endpoint *e); /* owner worker; of a peer without a relay */
 bool path_quiet(uint32_t peer, uint64_t now); /* any worker: a trusted path has been asked for what it hears in vain for 0.15 s */
 void path_heard(uint32_t peer, const struct tr_endpoint *from, uint64_t now); /* owner worker */
-void path_tell(uint32_t peer, const struct tr_path *news, uint64_t now);      /* owner worker */
+bool path_tell(uint32_t peer, const struct tr_path *news, uint64_t now);      /* owner worker; true: a trusted path in use is no more */
 void path_session(uint32_t peer, uint64_t wall_ns, uint64_t now);             /* owner worker */
 /* Owner worker, on TR_PEER_CHANGED: takes the configured endpoint if somebody has set one since (also to the same value:
  * `wg set` undoes roaming), and the home region. New peers need no call: their path begins with the saved or the

@@ -537,6 +537,7 @@ weighs_paths(void **state)
 	const uint32_t id = 1;
 	struct tr_path list[TR_PATHS];
 	uint64_t now = 500 * second;
+	bool alone;
 
 	begin(10);
 	provide(PLAN("1 anna 0"));
@@ -544,13 +545,14 @@ weighs_paths(void **state)
 	path_heard(1, &direct, now);
 	path_get(&id, 1, now + 100 * second, &out);
 	assert_memory_equal(&out, &direct, sizeof(out)); /* alone: used whatever happens */
-	assert_false(path_relay(1, &relay));
+	assert_false(path_relay(1, now, &relay, &alone));
 	assert_int_equal(path_list(1, now, list, TR_PATHS), 1);
 
 	path_tell(1, &(struct tr_path){.endpoint = tr_endpoint_derp(4, anna->public_key)}, now);
 	path_get(&id, 1, now, &out);
 	assert_int_equal(out.flags, TR_ENDPOINT_TWICE | TR_ENDPOINT_ASK);
-	assert_true(path_relay(1, &relay));
+	assert_true(path_relay(1, now, &relay, &alone));
+	assert_false(alone);
 	assert_int_equal(relay.gate, TR_KIND_DERP);
 	assert_int_equal(relay.remote_port, 4);
 	path_heard(1, &direct, now);

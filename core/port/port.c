@@ -27,6 +27,7 @@ struct port {
 	struct tun *tun;               /* of kind host, which has no device; else NULL */
 	struct port_worker *worker;
 	/* Control thread. */
+	bool was_down; /* a second ago */
 	bool closing; /* unpublished, not yet closed: the name is not free */
 	struct device *old;
 	unsigned backoff, wait; /* seconds */
@@ -379,14 +380,29 @@ reopen(struct port *p)
 	snprintf(p->problem, sizeof(p->problem), "%s, reopening in %u s", why, p->wait);
 }
 
-void
+static bool
+has_link(const struct port *p)
+{
+	const struct device *d = device_of(p);
+	struct rte_eth_link link = {0};
+	if (d != NULL && !d->memif)
+		rte_eth_link_get_nowait(d->id, &link);
+	return link.link_status != 0;
+}
+
+bool
 ports_tick(void)
 {
+	bool came = false;
 	for (unsigned i = 0; i < n_ports; i++) {
 		struct device *d = device_of(&ports[i]);
 		if (d == NULL && ports[i].tun == NULL)
 			reopen(&ports[i]);
 		else if (d != NULL && device_gone(d))
 			lose(&ports[i], d);
+		const bool link = has_link(&ports[i]);
+		came |= link && ports[i].was_down;
+		ports[i].was_down = !link;
 	}
+	return came;
 }

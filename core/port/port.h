@@ -29,7 +29,7 @@ struct port_info {
  * diagnostics in `d` (with the .cfg line). */
 bool ports_open(const struct appliance *a, struct rte_mempool *pool, uint16_t workers, struct diags *d);
 void ports_close(void);
-void ports_tick(void); /* once a second: link state, reopening */
+bool ports_tick(void); /* once a second: link state, reopening; true: a link has come up */
 struct port *port_find(const char *name); /* NULL: no such port */
 void port_show(const struct port *p, struct port_info *out);
 unsigned port_each(void (*fn)(void *arg, struct port *p), void *arg);

@@ -216,7 +216,8 @@ static void
 deliver_path(struct worker *w, const struct inbox_entry *m)
 {
 	struct tr_path *news = (struct tr_path *)(uintptr_t)m->arg;
-	path_tell(m->peer, news, w->t.gt.now);
+	if (path_tell(m->peer, news, w->t.gt.now))
+		engine_stir(w->t.engine);
 	while (loop_post_quiet(w->t.engine->control, forgotten, NULL, news) != 0)
 		rte_pause();
 	w->wake_control = true;

@@ -210,12 +210,16 @@ mesh_direct_after() { # START SECONDS
 	echo -
 }
 
-# direct or relay: what carries packets now
+# direct or relay: what carries packets now. A path that a machine which stood still had doubted for a moment is looked at again.
 mesh_carries() {
 	local before
-	before=$(mesh_counter a derp packets_out)
-	sleep 1.2
-	if [ $(($(mesh_counter a derp packets_out) - before)) -le 3 ]; then echo direct; else echo relay; fi
+	for _ in 1 2 3; do
+		before=$(mesh_counter a derp packets_out)
+		sleep 1.2
+		[ $(($(mesh_counter a derp packets_out) - before)) -gt 3 ] || { echo direct; return; }
+		[ "$(mesh_used)" != derp ] || break
+	done
+	echo relay
 }
 
 mesh_ping() { # SECONDS: in the background

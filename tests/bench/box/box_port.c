@@ -295,9 +295,10 @@ ports_close(void)
 {
 }
 
-void
+bool
 ports_tick(void)
 {
+	return false;
 }
 
 /* ---- memif ---- */
