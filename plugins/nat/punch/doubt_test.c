@@ -132,6 +132,27 @@ one_way(void **state)
 	fh_free(h);
 }
 
+/* A call names where we are: the peer is called again at once when that has changed, else not so soon. */
+static void
+moved(void **state)
+{
+	const struct tr_own_endpoint own = {.address = {{.family = 4, .ip = {203, 0, 113, 77}}, 6000}, .kind = TR_OWN_STUN};
+	(void)state;
+	struct fh *h = start("");
+	fh_wanted(h, peer.id);
+	fh_run_jobs(h);
+	pump(h);
+	assert_int_equal(sent.calls, 1);
+	send_for(h, 2 * SECOND, false);
+	assert_int_equal(sent.calls, 1);
+	fh_own_endpoints(h, &own, 1);
+	send_for(h, 40 * MS, false);
+	assert_int_equal(sent.calls, 2);
+	send_for(h, CALL_GAP - 100 * MS, false);
+	assert_int_equal(sent.calls, 2);
+	fh_free(h);
+}
+
 /* What the peer sends by DERP says that it does not trust the path. */
 static void
 peer_doubts(void **state)
@@ -163,6 +184,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(heartbeats), cmocka_unit_test(overdue),
 		cmocka_unit_test(silent), cmocka_unit_test(one_way), cmocka_unit_test(peer_doubts),
+		cmocka_unit_test(moved),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,7 +65,7 @@ tell(struct tr_node *node, uint32_t id, const struct target *t, enum tr_path_sta
 	struct tr_path news = {.endpoint = peer_endpoint(punch, t), .state = (uint8_t)state,
 		.until = state == TR_PATH_ALIVE ? *node->now + TRUST : 0, .latency_us = (uint32_t)(latency / 1000 + (latency != 0)),
 		.origin = t->from & FROM_CALL ? TR_PATH_CALLED : TR_PATH_PROBED};
-	news.endpoint.mtu = probe_payload(node, id, t);
+	news.endpoint.mtu = probe_payload(node, id, &news.endpoint);
 	node->host->path_tell(node, id, &news);
 }
 
@@ -183,7 +183,8 @@ peer_try_all(struct tr_node *node, uint32_t id, struct peer *p, bool call)
 	p->full = now;
 	/* Unlike stock also when we know no address of the peer: it may know ours by no other way. Pings come first, so that
 	 * our own NAT is open when the peer's arrive. */
-	if (call && (p->called == 0 || now >= p->called + CALL_GAP) && send_call(node, id, p, NULL, 0)) {
+	const bool due = p->called == 0 || now >= p->called + CALL_GAP || (now >= p->called + NEWS_GAP && send_news(node, p));
+	if (call && due && send_call(node, id, p, NULL, 0)) {
 		p->again = now + AGAIN_AFTER;
 		search_consider(node, id, p);
 	}
@@ -378,8 +379,10 @@ beat(struct tr_node *node, uint32_t id, struct peer *p)
 		peer_lively(p, &best, t->answered);
 		peer_ping(node, id, p, t);
 	}
-	if (t != NULL && direct)
-		probe_beat(node, id, p, t);
+	if (t != NULL && direct) {
+		const struct tr_endpoint path = peer_endpoint(node->self, t);
+		probe_beat(node, id, p, &path);
+	}
 	if (best.endpoint.gate == TR_KIND_RELAY)
 		via_beat(node, id, p, &best);
 	if (!direct || (best.latency_us > GOOD_ENOUGH_US && now >= p->full + UPGRADE))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the direct path in use carries: pings padded to the sizes at which links differ, never split. The largest that is
+ * What the path in use carries, a direct one or one by a peer relay: pings padded to the sizes at which links differ, never split. The largest that is
  * answered is the path's MTU; less than before counts only when it is seen twice, because packets also get lost.
  */
+#include "geneve.h"
 #include "punch.h"
 
 #define PROBE_EVERY (60 * SECOND)
@@ -19,22 +20,30 @@ probe_of(const struct tr_node *node, uint32_t id)
 }
 
 static uint16_t
-headers(uint8_t family)
+headers(const struct tr_endpoint *path)
 {
-	return family == 4 ? 20 + 8 : 40 + 8;
+	return (uint16_t)((path->family == 4 ? 20 + 8 : 40 + 8) + (path->gate == TR_KIND_RELAY ? GENEVE_HEAD : 0));
+}
+
+#define VIA_RELAY 16
+
+static uint8_t
+family_of(const struct tr_endpoint *path)
+{
+	return (uint8_t)(path->family + (path->gate == TR_KIND_RELAY ? VIA_RELAY : 0));
 }
 
 static bool
-is_of(const struct probe *b, const struct target *t)
+is_of(const struct probe *b, const struct tr_endpoint *path)
 {
-	return b->family == t->family && b->port == t->port && memcmp(b->ip, t->ip, sizeof(b->ip)) == 0;
+	return b->family == family_of(path) && b->port == path->remote_port && memcmp(b->ip, path->remote, sizeof(b->ip)) == 0;
 }
 
 uint16_t
-probe_payload(const struct tr_node *node, uint32_t id, const struct target *t)
+probe_payload(const struct tr_node *node, uint32_t id, const struct tr_endpoint *path)
 {
 	const struct probe *b = probe_of(node, id);
-	return b->mtu != 0 && is_of(b, t) ? (uint16_t)(b->mtu - headers(t->family)) : 0;
+	return b->mtu != 0 && is_of(b, path) ? (uint16_t)(b->mtu - headers(path)) : 0;
 }
 
 void
@@ -59,38 +68,37 @@ judge(struct probe *b)
 }
 
 static void
-begin(struct tr_node *node, uint32_t id, struct peer *p, const struct target *t)
+begin(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_endpoint *to)
 {
 	struct probe *b = probe_of(node, id);
-	const struct tr_endpoint to = peer_endpoint(node->self, t);
 	node->host->crypto->random(b->txid, sizeof(b->txid));
 	b->open = true;
 	b->sent = *node->now;
 	b->best = 0;
 	uint16_t room = UINT16_MAX;
-	for (uint8_t i = 0; i < SIZES && sizes[i] - headers(t->family) <= room; i++) {
+	for (uint8_t i = 0; i < SIZES && sizes[i] - headers(to) <= room; i++) {
 		b->txid[0] = i;
-		if (!send_probe(node, p, &to, b->txid, (uint16_t)(sizes[i] - headers(t->family)), &room))
+		if (!send_probe(node, p, to, b->txid, (uint16_t)(sizes[i] - headers(to)), &room))
 			break;
 	}
 }
 
 void
-probe_beat(struct tr_node *node, uint32_t id, struct peer *p, const struct target *t)
+probe_beat(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_endpoint *path)
 {
 	struct probe *b = probe_of(node, id);
 	const uint64_t now = *node->now;
 	bool again = false;
-	if (!is_of(b, t)) {
+	if (!is_of(b, path)) {
 		probe_forget(node, id);
-		b->family = t->family;
-		b->port = t->port;
-		memcpy(b->ip, t->ip, sizeof(b->ip));
+		b->family = family_of(path);
+		b->port = path->remote_port;
+		memcpy(b->ip, path->remote, sizeof(b->ip));
 	}
 	if (b->open && now >= b->sent + PING_TIMEOUT)
 		again = judge(b);
 	if (b->sent == 0 || again || now >= b->sent + PROBE_EVERY)
-		begin(node, id, p, t);
+		begin(node, id, p, path);
 }
 
 bool

@@ -3,6 +3,8 @@
 #include "geneve.h"
 #include "via.h"
 
+#include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <tailrace/reader.h>
@@ -53,7 +55,8 @@ punch_create(struct tr_instance *instance, const struct tr_host *host, const voi
 	const struct tr_blocks *peers = self ? host->blocks(instance, "peers", 1, sizeof(struct peer), true) : NULL;
 	const struct tr_blocks *probes = peers ? host->blocks(instance, "probes", 1, sizeof(struct probe), true) : NULL;
 	const struct tr_blocks *vias = probes ? host->blocks(instance, "vias", 1, sizeof(struct vias), true) : NULL;
-	const struct tr_blocks *relays = vias ? host->blocks(instance, "relays", 1, sizeof(struct relays), false) : NULL;
+	const struct tr_blocks *names = vias ? host->blocks(instance, "via_names", 1, sizeof(struct via_names), true) : NULL;
+	const struct tr_blocks *relays = names ? host->blocks(instance, "relays", 1, sizeof(struct relays), false) : NULL;
 	struct punch *p = relays ? calloc(1, sizeof(*p)) : NULL;
 	if (p == NULL) {
 		if (relays != NULL)
@@ -66,6 +69,7 @@ punch_create(struct tr_instance *instance, const struct tr_host *host, const voi
 	p->peers = peers;
 	p->probes = probes;
 	p->vias = vias;
+	p->via_names = names;
 	p->relays = tr_block(relays, 0);
 	take_key(p, options);
 	punch_reconfigure(p, options);
@@ -148,6 +152,30 @@ punch_show(void *self, struct tr_show *out)
 	out->end(out);
 	out->flag(out, "hard_nat", hard);
 }
+
+/* For the core, which knows of such a path the relay's address and `local`, whose meaning is ours. */
+static int
+run_relay(void *self, int argc, char *const *argv, struct tr_show *out)
+{
+	struct punch *p = self;
+	uint8_t vni[4];
+	char *end = NULL;
+	const unsigned long id = argc == 2 ? strtoul(argv[0], &end, 10) : 0;
+	const struct tr_peer *peer = end != NULL && *end == 0 && id > 0 && id <= UINT32_MAX ? p->host->peer(p->instance, (uint32_t)id) : NULL;
+	if (peer == NULL || strlen(argv[1]) < 8 || sodium_hex2bin(vni, sizeof(vni), argv[1], 8, NULL, NULL, NULL) != 0) {
+		out->error(out, "expected: relay PEER-ID PATH");
+		return -EINVAL;
+	}
+	const struct tr_endpoint e = {.local = {vni[0], vni[1], vni[2], vni[3]}};
+	const struct tr_peer *relay = p->host->peer(p->instance, via_relay(p, (uint32_t)id, wrap_vni(&e)));
+	out->text(out, "relay", relay != NULL && relay->name != NULL ? relay->name : "");
+	return 0;
+}
+
+static const struct tr_command punch_commands[] = {
+	{"relay", "PEER-ID PATH", "Which peer relays a path by a peer relay; both as the core has them.", run_relay},
+	{0},
+};
 
 static const struct tr_option punch_options[] = {
 	{.key = "listen", .type = TR_OPT_UINT, .change = TR_LIVE, .flags = TR_OPT_LISTEN | TR_OPT_REQUIRED, .min = 1, .max = 65535,
@@ -274,6 +302,7 @@ static const struct tr_class punch_class = {
 	.out = punch_out,
 	.drops = punch_drops,
 	.counters = punch_counters,
+	.commands = punch_commands,
 	.create = punch_create,
 	.reconfigure = punch_reconfigure,
 	.destroy = free,

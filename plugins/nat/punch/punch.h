@@ -25,6 +25,7 @@
 /* Between two calls. Each makes a stock peer ping at once, and one that has just pinged does not call us: more than its
  * gap of 5 s, or it never would. */
 #define CALL_GAP (6 * SECOND)
+#define NEWS_GAP (1 * SECOND)      /* the same, when our addresses have changed since the last one */
 #define UPGRADE (60 * SECOND)      /* how often all addresses are tried while a trusted one is in use */
 #define GOOD_ENOUGH_US 5000        /* latency: nothing better is looked for */
 #define AGAIN_AFTER (250 * MS)     /* a call: by then the peer's pings have opened its NAT for ours */
@@ -138,6 +139,7 @@ struct peer {
 	bool asked;         /* the path in use, out of turn, since the last heartbeat */
 	bool hard;          /* the peer's calls look like those of somebody behind a hard NAT */
 	uint16_t quiet;     /* ms: instead of QUIET; 0: that */
+	uint16_t told;      /* mark of the addresses of ours that the last call named */
 	uint64_t heartbeat; /* the next; 0: none */
 	uint64_t full;      /* when all were pinged last */
 	uint64_t called;    /* when we have called last */
@@ -152,7 +154,7 @@ struct peer {
 struct probe {
 	uint8_t ip[16]; /* the address that all this is about */
 	uint16_t port;
-	uint8_t family;
+	uint8_t family; /* of a peer relay: VIA_RELAY more */
 	bool open;      /* answers are waited for */
 	bool missed;    /* the last round found less than `mtu` */
 	uint16_t mtu;   /* IP packets; 0: not known */
@@ -169,7 +171,7 @@ struct relays;     /* via.h */
 struct punch {
 	struct tr_instance *instance;
 	const struct tr_host *host;
-	const struct tr_blocks *peers, *probes, *vias;
+	const struct tr_blocks *peers, *probes, *vias, *via_names;
 	struct self *self;
 	struct relays *relays;
 	_Atomic uint16_t listen, probe_ports; /* probe_ports: the first of SEARCH_PORTS; 0: none */
@@ -240,6 +242,7 @@ bool send_by_derp(struct tr_node *node, uint32_t id, struct peer *p, struct rte_
 /* A message of a handshake with a relay at the UDP endpoint `to`, under the key that is shared with it. */
 void send_bind(struct tr_node *node, const struct tr_endpoint *to, enum disco_type type, const struct disco_bind *b,
 	const uint8_t shared[DISCO_KEY]);
+bool send_news(struct tr_node *node, const struct peer *p); /* our addresses are others than the last call's */
 bool send_call(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_sockaddr *guess, unsigned n_guesses);
 
 /* A ping in a datagram of `size` bytes, never split. False: not sent. *room: the largest that a packet holds. */
@@ -254,9 +257,10 @@ uint32_t wrap_vni(const struct tr_endpoint *e);
 bool wrap(struct rte_mbuf *m, struct tr_endpoint *e, uint16_t protocol, bool control);
 
 /* ---- probe.c: path MTU ---- */
-void probe_beat(struct tr_node *node, uint32_t id, struct peer *p, const struct target *t); /* of the trusted path in use */
+void probe_beat(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_endpoint *path); /* the trusted one in use */
 bool probe_answered(struct tr_node *node, uint32_t id, const uint8_t txid[DISCO_TXID]); /* false: no probe of ours */
-uint16_t probe_payload(const struct tr_node *node, uint32_t id, const struct target *t); /* what the path carries in UDP; 0: not known */
+/* What the path carries in UDP, or behind a relay's header; 0: not known. */
+uint16_t probe_payload(const struct tr_node *node, uint32_t id, const struct tr_endpoint *path);
 void probe_forget(struct tr_node *node, uint32_t id);
 
 /* ---- search.c: hard NATs ---- */

@@ -113,7 +113,7 @@ take_pong(struct tr_node *node, const struct arrival *a, const struct disco_mess
 	struct peer *p = a->p;
 	if (a->from->gate == TR_KIND_RELAY) {
 		if (!via_pong(node, a->id, m->txid))
-			return DROP_REPLAYED;
+			return probe_answered(node, a->id, m->txid) ? DROP_CONSUMED : DROP_REPLAYED;
 		node->count[COUNT_PONGS]++;
 		return DROP_CONSUMED;
 	}
@@ -132,7 +132,7 @@ take_pong(struct tr_node *node, const struct arrival *a, const struct disco_mess
 			struct tr_path news = {.endpoint = peer_endpoint(node->self, t), .state = TR_PATH_ALIVE,
 				.until = *node->now + TRUST, .latency_us = (uint32_t)(latency / 1000 + 1),
 				.origin = t->from & FROM_CALL ? TR_PATH_CALLED : TR_PATH_PROBED};
-			news.endpoint.mtu = probe_payload(node, a->id, t);
+			news.endpoint.mtu = probe_payload(node, a->id, &news.endpoint);
 			if (t->answered == 0)
 				node->count[COUNT_DIRECT]++;
 			t->answered = *node->now;
@@ -223,7 +223,7 @@ take_via(struct tr_node *node, const struct arrival *a)
 	if (!disco_parse_relay(&path, rte_pktmbuf_mtod(a->m, const void *), a->m->data_len))
 		return DROP_SHORT;
 	node->count[COUNT_VIA_CALLS]++;
-	const bool taken = via_take(node, a->id, a->p, &path, false);
+	const bool taken = via_take(node, a->id, a->p, &path, TR_NO_PEER);
 	peer_schedule(node, a->id, a->p);
 	return taken ? DROP_CONSUMED : DROP_NOT_OURS;
 }

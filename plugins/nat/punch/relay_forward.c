@@ -75,7 +75,7 @@ forward(struct tr_node *node, struct rte_mbuf *m)
 	meta->endpoint = other->at;
 	meta->peer = TR_NO_PEER; /* the clients are no peers whose paths are ours to choose */
 	meta->in = TR_IN_SELF;
-	meta->flags = TR_META_OWN;
+	meta->flags = TR_META_OWN | (g.protocol == GENEVE_DISCO ? TR_META_WHOLE : 0); /* a padded ping asks what both legs carry */
 	meta->l3_len = 0;
 	return RELAY_OUT;
 }

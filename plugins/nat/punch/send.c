@@ -265,6 +265,29 @@ send_sealed(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *
 		gate[i] = seal(node, pkts[i]);
 }
 
+/* 16 bits that are others, most likely, when the addresses are. */
+static uint16_t
+mark_of(const struct tr_own_endpoint *list, uint16_t n)
+{
+	uint32_t h = 2166136261u; /* FNV-1a */
+	for (uint16_t i = 0; i < n; i++) {
+		const struct tr_sockaddr *a = &list[i].address;
+		for (unsigned k = 0; k < 18; k++)
+			h = (h ^ (k < 16 ? a->addr.ip[k] : (uint8_t)(a->port >> (k - 16) * 8))) * 16777619u;
+	}
+	return (uint16_t)(h ^ h >> 16);
+}
+
+bool
+send_news(struct tr_node *node, const struct peer *p)
+{
+	struct punch *punch = node->self;
+	struct tr_own_endpoint list[TR_OWN_ENDPOINTS];
+	const uint16_t n = node->host->own_endpoints(punch->instance, atomic_load_explicit(&punch->listen, memory_order_relaxed), list,
+		TR_OWN_ENDPOINTS);
+	return n != 0 && mark_of(list, n) != p->told;
+}
+
 bool
 send_call(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_sockaddr *guess, unsigned n_guesses)
 {
@@ -295,5 +318,6 @@ send_call(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_soc
 	node->count[COUNT_CALLS_SENT]++;
 	node->count[COUNT_PREDICTIONS] += predicted != 0;
 	p->called = *node->now;
+	p->told = mark_of(list, known);
 	return true;
 }

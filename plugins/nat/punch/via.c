@@ -100,6 +100,26 @@ via_consider(struct tr_node *node, uint32_t id, struct peer *p)
 /* ---- Paths ---- */
 
 static void
+name_relay(const struct punch *punch, uint32_t id, const struct via *via, uint32_t relay)
+{
+	struct via_names *names = tr_block(punch->via_names, id);
+	const uint64_t value = relay == TR_NO_PEER ? 0 : ((uint64_t)via->path.vni + 1) << 32 | relay;
+	atomic_store_explicit(&names->relay[via - vias_of(punch, id)->via], value, memory_order_relaxed);
+}
+
+uint32_t
+via_relay(const struct punch *punch, uint32_t id, uint32_t vni)
+{
+	const struct via_names *names = tr_block(punch->via_names, id);
+	for (unsigned i = 0; i < VIAS; i++) {
+		const uint64_t value = atomic_load_explicit(&names->relay[i], memory_order_relaxed);
+		if (value >> 32 == (uint64_t)vni + 1)
+			return (uint32_t)value;
+	}
+	return TR_NO_PEER;
+}
+
+static void
 drop_via(struct tr_node *node, uint32_t id, struct via *via)
 {
 	struct punch *punch = node->self;
@@ -109,6 +129,7 @@ drop_via(struct tr_node *node, uint32_t id, struct via *via)
 		const struct tr_path gone = {.endpoint = via->at, .state = TR_PATH_GONE};
 		node->host->path_tell(node, id, &gone);
 	}
+	name_relay(punch, id, via, TR_NO_PEER);
 	node->host->crypto->wipe(via, sizeof(*via));
 }
 
@@ -152,7 +173,7 @@ room_for(struct tr_node *node, uint32_t id, struct vias *v, const struct disco_r
 }
 
 bool
-via_take(struct tr_node *node, uint32_t id, struct peer *p, const struct disco_relay *path, bool call)
+via_take(struct tr_node *node, uint32_t id, struct peer *p, const struct disco_relay *path, uint32_t relay)
 {
 	struct punch *punch = node->self;
 	const struct tr_peer *record = node->host->peer(punch->instance, id);
@@ -162,7 +183,7 @@ via_take(struct tr_node *node, uint32_t id, struct peer *p, const struct disco_r
 	struct via *via = room_for(node, id, v, path);
 	if (via == NULL)
 		return false;
-	if (call)
+	if (relay != TR_NO_PEER)
 		bind_call(node, id, p, path);
 	const bool same = via->state != VIA_FREE && via->path.vni == path->vni && via->path.id == path->id;
 	if (same && (via->state == VIA_KEY || via->state == VIA_BINDING || trusted(via, *node->now)))
@@ -172,6 +193,7 @@ via_take(struct tr_node *node, uint32_t id, struct peer *p, const struct disco_r
 	if (via->state != VIA_FREE)
 		drop_via(node, id, via);
 	via->path = *path;
+	name_relay(punch, id, via, relay != TR_NO_PEER ? relay : node->host->peer_by_disco(punch->instance, path->server));
 	return bind_begin(node, id, via);
 }
 
@@ -210,7 +232,7 @@ take_answer(struct tr_node *node, struct rte_mbuf *m)
 		if (ask->relay != meta->mark || ask->generation != path.generation)
 			continue;
 		ask->relay = 0;
-		const bool taken = via_take(node, meta->peer, p, &path, true);
+		const bool taken = via_take(node, meta->peer, p, &path, meta->mark);
 		peer_schedule(node, meta->peer, p);
 		return taken ? DROP_CONSUMED : DROP_NOT_OURS;
 	}
@@ -239,8 +261,9 @@ via_pong(struct tr_node *node, uint32_t id, const uint8_t txid[DISCO_TXID])
 		ping->open = 0;
 		const uint64_t latency = now > ping->sent ? now - ping->sent : 1;
 		via->rtt = slow_of(via->rtt, latency);
-		const struct tr_path news = {.endpoint = via->at, .state = TR_PATH_ALIVE, .until = now + TRUST,
+		struct tr_path news = {.endpoint = via->at, .state = TR_PATH_ALIVE, .until = now + TRUST,
 			.latency_us = (uint32_t)(latency / 1000 + 1), .origin = TR_PATH_PROBED};
+		news.endpoint.mtu = probe_payload(node, id, &via->at);
 		node->count[COUNT_VIA_FOUND] += via->answered == 0;
 		via->answered = now;
 		via->next = 0;
@@ -278,6 +301,8 @@ via_beat(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_path
 		return;
 	peer_lively(p, in_use, via->answered);
 	bind_ping(node, p, via);
+	if (trusted(via, *node->now))
+		probe_beat(node, id, p, &via->at);
 }
 
 /* ---- Time ---- */

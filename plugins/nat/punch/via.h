@@ -47,6 +47,12 @@ struct vias {
 	struct via via[VIAS];
 };
 
+/* The same, and the relay's id, for whoever asks by which peer a path leads: written by the owner, read by control. The path's number
+ * plus one above the id; 0: none. */
+struct via_names {
+	_Atomic uint64_t relay[VIAS];
+};
+
 #define HANDSHAKES 1024
 #define HANDSHAKE_WAYS 8
 
@@ -68,7 +74,8 @@ void via_beat(struct tr_node *node, uint32_t id, struct peer *p, const struct tr
 void via_forget(struct tr_node *node, uint32_t id);
 bool via_pong(struct tr_node *node, uint32_t id, const uint8_t txid[DISCO_TXID]); /* false: not to a ping of ours */
 void via_pinged(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_endpoint *from);
-/* A path that the peer tells of, or that a relay has given us. False: it can't be used. */
-bool via_take(struct tr_node *node, uint32_t id, struct peer *p, const struct disco_relay *path, bool call);
+/* A path that the peer tells of (relay: TR_NO_PEER), or that a relay has given us. False: it can't be used. */
+bool via_take(struct tr_node *node, uint32_t id, struct peer *p, const struct disco_relay *path, uint32_t relay);
+uint32_t via_relay(const struct punch *punch, uint32_t id, uint32_t vni); /* control: which peer relays; TR_NO_PEER: not known */
 uint16_t via_allocated(struct tr_node *node, struct rte_mbuf *m); /* a relay's answer, opened, at its owner: where it goes */
 tr_process via_allocations, via_challenges;

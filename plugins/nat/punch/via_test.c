@@ -39,6 +39,11 @@ static struct {
 	struct disco_bind bind;
 	struct tr_endpoint to;
 	uint8_t ping[DISCO_TXID];
+	unsigned probes; /* padded pings */
+	struct {
+		uint8_t txid[DISCO_TXID];
+		uint32_t size; /* of the datagram */
+	} probe[8];
 } sent;
 
 static void
@@ -114,6 +119,12 @@ note(const struct fh_out *o)
 	const uint8_t *payload = data + skip + DISCO_PAYLOAD;
 	struct disco_message m;
 	assert_true(disco_parse(&m, payload, (size_t)n));
+	if (m.type == DISCO_PING && m.padding != 0) {
+		assert_int_equal(o->meta.flags, TR_META_OWN | TR_META_WHOLE);
+		memcpy(sent.probe[sent.probes % 8].txid, m.txid, DISCO_TXID);
+		sent.probe[sent.probes++ % 8].size = o->len;
+		return;
+	}
 	sent.n[m.type]++;
 	assert_int_equal(skip != 0 && g.control, m.type == DISCO_BIND || m.type == DISCO_BIND_ANSWER);
 	if (m.type == DISCO_PING)
@@ -336,6 +347,58 @@ carries(void **state)
 	fh_free(h);
 }
 
+/* Padded pings through the relay: its header is counted. */
+static void
+path_mtu(void **state)
+{
+	static const uint32_t sizes[] = {1280, 1360, 1400};
+	uint8_t last[DISCO_TXID];
+	(void)state;
+	struct fh *h = start_relayed();
+	fh_wanted(h, PEER);
+	run(h, HEARTBEAT);
+	assert_in_range(sent.probes, 5, 6);
+	memcpy(last, sent.ping, DISCO_TXID);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(sent.probe[i].size, sizes[i] - 28);
+		memcpy(sent.ping, sent.probe[i].txid, DISCO_TXID);
+		peer_pongs(h);
+		assert_string_equal(pump(h), "consumed");
+	}
+	memcpy(sent.ping, last, DISCO_TXID);
+	peer_pongs(h);
+	pump(h);
+	assert_int_equal(in_use(h).mtu, 1400 - 28 - GENEVE_HEAD);
+	peer_pongs(h);
+	assert_string_equal(pump(h), "replayed");
+	fh_free(h);
+}
+
+/* Which peer it is that relays. */
+static void
+names_the_relay(void **state)
+{
+	static char id[] = "1", path[] = "00000000000000000000000000000000", short_path[] = "0000";
+	char *argv[] = {id, path}, *json, expected[64];
+	const uint32_t vni = VNI;
+	(void)state;
+	struct fh *h = start_relayed();
+	snprintf(id, sizeof(id), "%u", PEER);
+	assert_int_equal(fh_command(h, "relay", 2, argv, &json), 0);
+	assert_string_equal(json, "{\"relay\":\"\"}");
+	free(json);
+	for (unsigned i = 0; i < 4; i++)
+		snprintf(expected + 2 * i, 3, "%02x", ((const uint8_t *)&vni)[i]);
+	memcpy(path, expected, 8);
+	assert_int_equal(fh_command(h, "relay", 2, argv, &json), 0);
+	assert_string_equal(json, "{\"relay\":\"r\"}");
+	free(json);
+	argv[1] = short_path;
+	assert_int_not_equal(fh_command(h, "relay", 2, argv, &json), 0);
+	free(json);
+	fh_free(h);
+}
+
 /* Heartbeats go by the relay; when they are not answered DERP has a copy first, and all in the end. The relay is asked again. */
 static void
 heartbeats(void **state)
@@ -528,7 +591,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(finds_a_relay), cmocka_unit_test(asks_nobody), cmocka_unit_test(carries), cmocka_unit_test(heartbeats),
+		cmocka_unit_test(path_mtu), cmocka_unit_test(names_the_relay), cmocka_unit_test(finds_a_relay), cmocka_unit_test(asks_nobody), cmocka_unit_test(carries), cmocka_unit_test(heartbeats),
 		cmocka_unit_test(losses), cmocka_unit_test(called), cmocka_unit_test(forgeries), cmocka_unit_test(serves),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
