@@ -233,6 +233,22 @@ is_plain4(const struct interface *i, const struct rte_mbuf *m, const uint8_t *p)
 	       ip4_is_plain(p + RTE_ETHER_HDR_LEN, m->data_len - (uint32_t)RTE_ETHER_HDR_LEN);
 }
 
+/* A datagram of `len` bytes with a plain header, for this box; its metadata stand, but those of UDP. */
+static inline uint16_t
+receive_datagram4(struct rte_mbuf *m, struct tr_meta *meta, const uint8_t *ip, uint16_t len)
+{
+	const uint8_t *udp = ip + IPV4_LEN;
+	const uint16_t size = len < IPV4_LEN + UDP_LEN ? 0 : get_be16(udp + 4);
+	if (unlikely(size < UDP_LEN || size > len - IPV4_LEN ||
+		     (get_16(udp + 6) != 0 && (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) != RTE_MBUF_F_RX_L4_CKSUM_GOOD)))
+		return receive_datagram(m, &(const struct ip_view){.version = 4, .l3_len = IPV4_LEN, .l4 = IP_UDP, .len = len});
+	m->data_len = (uint16_t)(IPV4_LEN + size);
+	m->pkt_len = m->data_len;
+	meta->flags = TR_META_CSUM_OK;
+	udp_endpoint(meta, ip, udp, 4);
+	return INTERFACE_UDP;
+}
+
 /* What most frames are, decided by few comparisons. false: it is left as it was, for receive_any(). */
 static inline bool
 receive_plain4(struct tr_node *node, struct rte_mbuf *m, uint16_t *gate)
@@ -259,9 +275,7 @@ receive_plain4(struct tr_node *node, struct rte_mbuf *m, uint16_t *gate)
 	m->data_off += RTE_ETHER_HDR_LEN;
 	m->data_len = len;
 	m->pkt_len = len;
-	*gate = INTERFACE_IP;
-	if (own) /* a datagram that came whole */
-		*gate = receive_datagram(m, &(const struct ip_view){.version = 4, .l3_len = IPV4_LEN, .l4 = IP_UDP, .len = len});
+	*gate = own ? receive_datagram4(m, meta, ip, len) : INTERFACE_IP; /* a datagram that came whole */
 	return true;
 }
 

@@ -119,17 +119,6 @@ udp_accept(struct rte_mbuf *m, const struct ip_view *v)
 	meta->l4 = IP_UDP;
 	meta->tos = ip_tos(p);
 	meta->flags |= TR_META_CSUM_OK;
-	/* In whole words: they are compared and copied as such a moment later. The first is family and ports, little-endian. */
-	const uint32_t ports = get_32(udp);
-	const uint64_t head = v->version | (uint64_t)__builtin_bswap32(ports << 16 | ports >> 16) << 32;
-	uint64_t word[5] = {head};
-	_Static_assert(sizeof(word) == sizeof(meta->endpoint) && offsetof(struct tr_endpoint, remote_port) == 4, "layout");
-	if (v->version == 4) {
-		word[1] = get_32(p + 12);
-		word[3] = get_32(p + 16);
-	} else {
-		memcpy(&word[1], p + 8, 32);
-	}
-	memcpy(&meta->endpoint, word, sizeof(word));
+	udp_endpoint(meta, p, udp, v->version);
 	return UDP_OK;
 }

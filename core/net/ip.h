@@ -251,6 +251,27 @@ enum udp_fault { UDP_OK, UDP_LENGTH, UDP_CHECKSUM, UDP_FAULTS };
 	{"udp_length", "UDP length field wrong"}, {"udp_checksum", "UDP checksum wrong, or absent in IPv6"}
 enum udp_fault udp_accept(struct rte_mbuf *m, const struct ip_view *v);
 
+/*
+ * Where a datagram came from and went to, of version 4 or 6. In whole words, each from a register: they are compared and copied
+ * as such a moment later, and put together in memory first, they would be read again in wider pieces than they were written.
+ */
+static inline void
+udp_endpoint(struct tr_meta *meta, const uint8_t *ip, const uint8_t *udp, uint8_t version)
+{
+	uint8_t *e = (uint8_t *)&meta->endpoint;
+	const uint32_t ports = get_32(udp);
+	_Static_assert(sizeof(meta->endpoint) == 40 && offsetof(struct tr_endpoint, remote_port) == 4, "layout");
+	put_64(e, version | (uint64_t)__builtin_bswap32(ports << 16 | ports >> 16) << 32); /* family and ports, little-endian */
+	if (version == 4) {
+		put_64(e + 8, get_32(ip + 12));
+		put_64(e + 16, 0);
+		put_64(e + 24, get_32(ip + 16));
+		put_64(e + 32, 0);
+	} else {
+		memcpy(e + 8, ip + 8, 32);
+	}
+}
+
 /* Makes the packet `len` bytes long, at its end. false: no tailroom. */
 static inline bool
 ip_resize(struct rte_mbuf *m, uint16_t len)
