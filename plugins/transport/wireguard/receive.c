@@ -8,19 +8,18 @@
 
 #define UDP_HEADER 8
 
-/* Strips everything before the WireGuard message. Its type, or 0. */
-static enum message_type
+/* Strips everything before and behind the WireGuard message. Its type, or 0. */
+static inline enum message_type
 unwrap(struct rte_mbuf *m)
 {
-	uint32_t skip = tr_meta(m)->l3_len + (uint32_t)UDP_HEADER;
+	const uint32_t skip = tr_meta(m)->l3_len + (uint32_t)UDP_HEADER;
 	if (m->data_len < skip)
 		return 0;
-	uint32_t len = be16(rte_pktmbuf_mtod_offset(m, const uint8_t *, skip - 4));
-	if (len < UDP_HEADER || len - UDP_HEADER > m->data_len - skip)
+	const uint8_t *p = rte_pktmbuf_mtod_offset(m, const uint8_t *, skip);
+	const uint32_t len = be16(p - 4) - (uint32_t)UDP_HEADER;
+	if (len > m->data_len - skip) /* below 0, too */
 		return 0;
-	len -= UDP_HEADER;
-	const uint8_t *p = (const uint8_t *)rte_pktmbuf_adj(m, (uint16_t)skip);
-	tail_cut(m, (uint16_t)(m->data_len - len));
+	unwrap_to(m, skip, len);
 	return message_type(p, len);
 }
 
@@ -94,9 +93,11 @@ static const uint8_t ecn_out[4][4] = {
 };
 
 /* Passes the outer header's congestion mark on to the inner one. False: it can't take it. */
-static bool
+static inline bool
 decapsulate_ecn(uint8_t *p, uint8_t outer)
 {
+	if (likely((outer & 3) == 0))
+		return true;
 	bool four = p[0] >> 4 == 4;
 	uint8_t inner = (four ? p[1] : p[1] >> 4) & 3, out = ecn_out[outer & 3][inner];
 	if (out == ECN_BAD)
@@ -129,15 +130,21 @@ data_received(struct tr_node *node, uint32_t id, struct traffic *t)
 	timers_wake(node, id, t->keepalive_due);
 }
 
+static inline uint64_t
+differ(const struct tr_endpoint *a, const struct tr_endpoint *b, size_t at)
+{
+	uint64_t x, y;
+	memcpy(&x, (const uint8_t *)a + at, sizeof(x));
+	memcpy(&y, (const uint8_t *)b + at, sizeof(y));
+	return x ^ y;
+}
+
 static inline bool
 same_endpoint(const struct tr_endpoint *a, const struct tr_endpoint *b)
 {
-	uint64_t x[5], y[5];
-	_Static_assert(sizeof(x) == sizeof(*a) && offsetof(struct tr_endpoint, mtu) == 2, "all of it is compared");
-	memcpy(x, a, sizeof(x));
-	memcpy(y, b, sizeof(y));
+	_Static_assert(sizeof(*a) == 40 && offsetof(struct tr_endpoint, mtu) == 2, "all of it is compared");
 	const uint64_t head = b->mtu ? UINT64_MAX : ~UINT64_C(0xffff0000); /* who does not say what the path carries denies nothing */
-	return (((x[0] ^ y[0]) & head) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4])) == 0;
+	return ((differ(a, b, 0) & head) | differ(a, b, 8) | differ(a, b, 16) | differ(a, b, 24) | differ(a, b, 32)) == 0;
 }
 
 /* The first packet under a new session that we answered for: it is confirmed. */
@@ -192,8 +199,7 @@ accept(struct tr_node *node, struct rte_mbuf *m, const struct opened *o, const s
 		return TR_DROP(DROP_BAD_INNER);
 	if (unlikely(!decapsulate_ecn(inner, meta->tos)))
 		return TR_DROP(DROP_BAD_ECN);
-	rte_pktmbuf_adj(m, sizeof(struct message_data));
-	tail_cut(m, (uint16_t)(m->data_len - total));
+	unwrap_to(m, sizeof(struct message_data), total);
 	return TR_HELD;
 }
 
@@ -203,17 +209,12 @@ find_pairs(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *g
 	uint32_t *peer)
 {
 	const struct wg *wg = node->self;
-	struct traffic *traffic[TR_BURST];
 	uint16_t found = 0;
 
 	for (uint16_t i = 0; i < n; i++) {
-		traffic[i] = &hot_of(wg, tr_meta(pkts[i])->peer)->t;
-		rte_prefetch0(traffic[i]);
-	}
-	for (uint16_t i = 0; i < n; i++) {
 		uint32_t id = tr_meta(pkts[i])->peer;
 		const struct message_data *h = rte_pktmbuf_mtod(pkts[i], const struct message_data *);
-		struct traffic *t = traffic[i];
+		struct traffic *t = &hot_of(wg, id)->t;
 		unsigned slot = pair_slot(t, h->receiver);
 		gate[i] = TR_DROP(DROP_UNKNOWN_INDEX);
 		if (slot == SLOT_NONE)

@@ -43,6 +43,11 @@ replay_accept(struct replay *r, uint64_t counter)
 {
 	if (counter >= REJECT_AFTER_MESSAGES || counter + REPLAY_WINDOW + 1 < r->next)
 		return false;
+	if (counter == r->next && counter % 64) { /* row 1, within the newest word */
+		r->newest |= 1ull << counter % 64;
+		r->next = counter + 1;
+		return true;
+	}
 	const uint64_t at = counter / 64, top = r->next ? (r->next - 1) / 64 : 0, bit = 1ull << counter % 64;
 	if (at > top)
 		replay_advance(r, top, at);

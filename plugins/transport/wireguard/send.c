@@ -70,31 +70,48 @@ too_big(struct tr_node *node, const struct rte_mbuf *m, uint32_t room)
 	return true;
 }
 
+/* What is the same for all packets of a burst. */
+struct burst {
+	uint64_t now;
+	uint32_t mtu;
+	uint16_t listen;
+};
+
+static inline struct burst
+burst_of(const struct tr_node *node)
+{
+	const struct wg *wg = node->self;
+	return (struct burst){*node->now, __atomic_load_n(&wg->mtu, __ATOMIC_RELAXED), __atomic_load_n(&wg->listen, __ATOMIC_RELAXED)};
+}
+
 /* Puts header, padding and room for the tag around a packet. False: no room. */
 static inline bool
-frame(struct rte_mbuf *m, const struct sending *s, uint32_t mtu, struct tr_aead *aead)
+frame(struct rte_mbuf *m, struct sending *s, uint32_t mtu, struct tr_aead *aead)
 {
 	const uint32_t len = m->data_len, pad = padding(len, mtu);
-	uint8_t *tail = tail_add(m, (uint16_t)(pad + TR_AEAD_TAG));
-	struct message_data *h = (struct message_data *)rte_pktmbuf_prepend(m, sizeof(*h));
+	const uint64_t counter = s->counter;
+	struct message_data *h = wrap_add(m, sizeof(*h), (uint16_t)(pad + TR_AEAD_TAG));
 
-	if (unlikely(!tail || !h))
+	if (unlikely(!h))
 		return false;
 	if (pad)
-		memset(tail, 0, TR_AEAD_TAG); /* covers the padding; the tag overwrites the rest */
+		memset(h->data + len, 0, TR_AEAD_TAG); /* covers the padding; the tag overwrites the rest */
 	h->type = MESSAGE_DATA;
 	h->receiver = s->remote;
-	h->counter = s->counter;
-	*aead = (struct tr_aead){.key = s->key, .counter = s->counter, .data = h->data, .len = len + pad};
+	h->counter = counter;
+	aead->key = s->key;
+	aead->counter = counter;
+	aead->data = h->data;
+	aead->len = len + pad;
+	s->counter = counter + 1;
 	return true;
 }
 
 static inline void
-address(struct rte_mbuf *m, const struct wg *wg, const struct tr_endpoint *to, uint8_t tos)
+address(struct tr_meta *meta, uint16_t listen, const struct tr_endpoint *to, uint8_t tos)
 {
-	struct tr_meta *meta = tr_meta(m);
 	meta->endpoint = *to;
-	set_source_port(wg, &meta->endpoint);
+	set_source_port(listen, &meta->endpoint);
 	meta->l3_len = 0;
 	meta->l4 = 0;
 	meta->in = TR_IN_SELF;
@@ -104,11 +121,11 @@ address(struct rte_mbuf *m, const struct wg *wg, const struct tr_endpoint *to, u
 
 /* Accounts for a packet that is about to be sealed, and sees what it calls for. */
 static inline void
-account(struct tr_node *node, uint32_t id, struct hot *h, uint32_t bytes, bool data)
+account(struct tr_node *node, const struct rte_mbuf *m, struct hot *h, uint64_t now, bool data)
 {
-	const uint64_t now = *node->now;
+	const uint32_t id = tr_meta((struct rte_mbuf *)(uintptr_t)m)->peer;
 
-	add_bytes(&h->t.tx_bytes, bytes);
+	add_bytes(&h->t.tx_bytes, m->data_len);
 	timers_sent(&h->t, now);
 	if (unlikely(data && !h->t.handshake_due)) {
 		h->t.handshake_due = now + KEEPALIVE_TIMEOUT + REKEY_TIMEOUT + timers_jitter(node);
@@ -118,21 +135,22 @@ account(struct tr_node *node, uint32_t id, struct hot *h, uint32_t bytes, bool d
 		handshake_start(node, id, false);
 }
 
-/* Prepares a packet for sealing. The verdict; OUT_CIPHER: *aead is filled in. */
+/* Prepares a packet of meta->peer, whose hot block is `h`, for sealing. The verdict; OUT_CIPHER: *aead is filled in. */
 static inline __attribute__((always_inline)) uint16_t
-prepare(struct tr_node *node, struct rte_mbuf *m, uint32_t id, struct hot *h, const struct tr_endpoint *to, uint32_t mtu,
+prepare(struct tr_node *node, struct rte_mbuf *m, struct hot *h, const struct tr_endpoint *to, const struct burst *b,
 	struct tr_aead *aead)
 {
-	const struct wg *wg = node->self;
 	const bool data = m->data_len > 0;
+	uint32_t mtu = b->mtu;
 
 	if (unlikely(!to->family)) {
 		if (data)
 			node->host->icmp_error(node, OUT_ICMP, m, TR_ICMP_HOST, 0);
 		return TR_DROP(DROP_NO_ENDPOINT);
 	}
-	if (unlikely(*node->now >= h->send.reject_at || h->send.counter >= REJECT_AFTER_MESSAGES)) {
-		uint16_t verdict = peer_stage(node, id, m);
+	if (unlikely(b->now >= h->send.reject_at || h->send.counter >= REJECT_AFTER_MESSAGES)) {
+		const uint32_t id = tr_meta(m)->peer;
+		const uint16_t verdict = peer_stage(node, id, m);
 		handshake_start(node, id, false);
 		return verdict;
 	}
@@ -145,9 +163,8 @@ prepare(struct tr_node *node, struct rte_mbuf *m, uint32_t id, struct hot *h, co
 	const uint8_t ecn = likely(data) ? inner_ecn(rte_pktmbuf_mtod(m, const uint8_t *)) : 0;
 	if (unlikely(!frame(m, &h->send, mtu, aead)))
 		return TR_DROP(DROP_NO_ROOM);
-	h->send.counter++;
-	address(m, wg, to, ecn);
-	account(node, id, h, m->data_len, data);
+	address(tr_meta(m), b->listen, to, ecn);
+	account(node, m, h, b->now, data);
 	return OUT_CIPHER;
 }
 
@@ -155,7 +172,7 @@ void
 seal_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
 	const struct wg *wg = node->self;
-	const uint32_t mtu = __atomic_load_n(&wg->mtu, __ATOMIC_RELAXED);
+	const struct burst burst = burst_of(node);
 	uint32_t peer[TR_BURST];
 	struct hot *hot[TR_BURST];
 	struct tr_endpoint to[TR_BURST];
@@ -173,7 +190,7 @@ seal_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t 
 	}
 	node->host->paths(node, peer, n, to);
 	for (uint16_t i = 0; i < n; i++) {
-		gate[i] = prepare(node, pkts[i], peer[i], hot[i], &to[i], mtu, &aead[made]);
+		gate[i] = prepare(node, pkts[i], hot[i], &to[i], &burst, &aead[made]);
 		ready[made] = pkts[i];
 		made = (uint16_t)(made + (gate[i] == OUT_CIPHER));
 	}
@@ -203,7 +220,7 @@ sealed_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_
 static void
 seal_and_emit(struct tr_node *node, uint32_t id, struct rte_mbuf **pkts, uint16_t n)
 {
-	const struct wg *wg = node->self;
+	const struct burst burst = burst_of(node);
 	struct tr_endpoint to;
 	struct tr_aead aead[TR_BURST];
 	struct rte_mbuf *ready[TR_BURST];
@@ -211,8 +228,7 @@ seal_and_emit(struct tr_node *node, uint32_t id, struct rte_mbuf **pkts, uint16_
 
 	node->host->paths(node, &id, 1, &to);
 	for (uint16_t i = 0; i < n; i++) {
-		uint16_t verdict = prepare(node, pkts[i], id, hot_of(wg, id), &to, __atomic_load_n(&wg->mtu, __ATOMIC_RELAXED),
-			&aead[n_ready]);
+		uint16_t verdict = prepare(node, pkts[i], hot_of(node->self, id), &to, &burst, &aead[n_ready]);
 		if (verdict == OUT_CIPHER)
 			ready[n_ready++] = pkts[i];
 		else if (verdict != TR_HELD)
@@ -262,7 +278,7 @@ void
 send_prepare(struct tr_node *node, struct rte_mbuf *m)
 {
 	struct tr_meta *meta = tr_meta(m);
-	set_source_port(node->self, &meta->endpoint);
+	set_source_port(burst_of(node).listen, &meta->endpoint);
 	meta->tos = 0x88; /* AF41 */
 	meta->flags = TR_META_OWN;
 	meta->in = TR_IN_SELF;
@@ -281,7 +297,7 @@ send_message(struct tr_node *node, uint32_t id, struct rte_mbuf *m, bool forget_
 		return false;
 	if (forget_source && meta->endpoint.gate == 0)
 		memset(meta->endpoint.local, 0, sizeof(meta->endpoint.local));
-	set_source_port(wg, &meta->endpoint);
+	set_source_port(burst_of(node).listen, &meta->endpoint);
 	meta->peer = id;
 	add_bytes(&hot_of(wg, id)->t.tx_bytes, m->data_len);
 	node->host->emit(node, OUT_CIPHER, &m, 1);

@@ -125,10 +125,10 @@ identity_of(const struct wg *wg)
 
 /* Messages over UDP leave from the port that peers know; other gates' endpoints are theirs to define. */
 static inline void
-set_source_port(const struct wg *wg, struct tr_endpoint *e)
+set_source_port(uint16_t listen, struct tr_endpoint *e)
 {
 	if (e->gate == 0 && !(e->flags & TR_ENDPOINT_BOUND))
-		e->local_port = __atomic_load_n(&wg->listen, __ATOMIC_RELAXED);
+		e->local_port = listen;
 }
 
 static inline uint16_t
