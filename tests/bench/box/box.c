@@ -290,7 +290,7 @@ answer_one(struct port *p, uint32_t *scanned)
 		struct rte_mbuf *m = p->out[*scanned];
 		if (!answer_arp(p, m) && !answer_nd(p, m))
 			continue;
-		p->out[*scanned] = p->out[--p->n_out];
+		memmove(p->out + *scanned, p->out + *scanned + 1, (--p->n_out - *scanned) * sizeof(*p->out)); /* in their order */
 		reply[0] = m;
 		p->in = reply;
 		p->n_in = 1;
