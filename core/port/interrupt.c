@@ -4,6 +4,7 @@
 #include <rte_alarm.h>
 #include <rte_interrupts.h>
 #include <semaphore.h>
+#include <stdbool.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -49,9 +50,9 @@ interrupt_park(void)
 	struct rte_intr_handle *h = rte_intr_instance_alloc(RTE_INTR_INSTANCE_F_PRIVATE);
 	const int fd = eventfd(1, EFD_CLOEXEC);
 	sem_init(&parked, 0, 0);
-	if (!h || fd < 0 || rte_intr_fd_set(h, fd) != 0 || rte_intr_type_set(h, RTE_INTR_HANDLE_EXT) != 0 ||
-		rte_intr_callback_register(h, park, &parked) != 0)
-		return;
-	while (sem_wait(&parked) != 0)
+	const bool taken = h && fd >= 0 && rte_intr_fd_set(h, fd) == 0 && rte_intr_type_set(h, RTE_INTR_HANDLE_EXT) == 0 &&
+		rte_intr_callback_register(h, park, &parked) == 0;
+	rte_intr_instance_free(h); /* the EAL has made its own of it */
+	while (taken && sem_wait(&parked) != 0)
 		;
 }
