@@ -27,6 +27,7 @@ inner_ecn(const uint8_t *p)
 void
 plain_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
+	const struct wg *wg = node->self;
 	struct rte_mbuf *good[TR_BURST];
 	uint16_t at[TR_BURST], n_good = 0;
 	uint32_t peer[TR_BURST];
@@ -51,6 +52,8 @@ plain_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t
 		const uint8_t *p = rte_pktmbuf_mtod(good[i], const uint8_t *);
 		rte_prefetch0(p - 64);
 		rte_prefetch0(p + 64);
+		rte_prefetch0(&hot_of(wg, peer[i])->send);
+		rte_prefetch0(&hot_of(wg, peer[i])->t);
 	}
 }
 
