@@ -82,8 +82,9 @@ add(struct host_rules *r, const char *text)
 		return false;
 	if (strchr(text, '/') == NULL)
 		set(r->protocol, protocol);
-	for (unsigned port = from; strchr(text, '/') != NULL && port <= to; port++)
-		set(r->port[protocol == IP_UDP], port);
+	else
+		for (unsigned port = from; port <= to; port++)
+			set(r->port[protocol == IP_UDP], port);
 	return true;
 }
 

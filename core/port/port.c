@@ -180,6 +180,16 @@ show_tun(const struct port *p, struct port_info *out)
 		.tx_dropped = seen(&t->tx_dropped)};
 }
 
+/* d: NULL while there is none. A memif always has one: asking it unmaps memory that a polling worker may be using. */
+static bool
+has_link(const struct device *d)
+{
+	struct rte_eth_link link = {.link_status = 1};
+	if (d != NULL && !d->memif)
+		rte_eth_link_get_nowait(d->id, &link);
+	return d != NULL && link.link_status != 0;
+}
+
 void
 port_show(const struct port *p, struct port_info *out)
 {
@@ -189,18 +199,14 @@ port_show(const struct port *p, struct port_info *out)
 	}
 	const struct device *d = device_of(p);
 	struct rte_eth_stats s = p->before, now;
-	struct rte_eth_link link = {.link_status = 1};
 	if (d != NULL && rte_eth_stats_get(d->id, &now) == 0)
 		add_stats(&s, &now);
-	/* Asking a memif for its link unmaps memory that a polling worker may be using. */
-	if (d != NULL && !d->memif)
-		rte_eth_link_get_nowait(d->id, &link);
 	*out = (struct port_info){.name = p->cfg->name,
 	        .device = p->cfg->device,
 	        .driver = p->driver,
 	        .mtu = p->mtu,
 	        .queues = d != NULL ? d->rx_queues : 0,
-	        .up = d != NULL && link.link_status != 0,
+	        .up = has_link(d),
 	        .problem = p->problem[0] != 0 ? p->problem : NULL,
 	        .rx = s.ipackets,
 	        .tx = s.opackets,
@@ -380,16 +386,6 @@ reopen(struct port *p)
 	snprintf(p->problem, sizeof(p->problem), "%s, reopening in %u s", why, p->wait);
 }
 
-static bool
-has_link(const struct port *p)
-{
-	const struct device *d = device_of(p);
-	struct rte_eth_link link = {0};
-	if (d != NULL && !d->memif)
-		rte_eth_link_get_nowait(d->id, &link);
-	return link.link_status != 0;
-}
-
 bool
 ports_tick(void)
 {
@@ -400,7 +396,7 @@ ports_tick(void)
 			reopen(&ports[i]);
 		else if (d != NULL && device_gone(d))
 			lose(&ports[i], d);
-		const bool link = has_link(&ports[i]);
+		const bool link = has_link(device_of(&ports[i])); /* of what is there now */
 		came |= link && ports[i].was_down;
 		ports[i].was_down = !link;
 	}
