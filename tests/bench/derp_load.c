@@ -10,15 +10,12 @@
  * Packets are sent by the clock, whatever comes back, with their number and time in them.
  */
 #include "../../plugins/transport/derp/frame.h"
-#include "../../plugins/transport/derp/head.h"
-#include "../../plugins/transport/derp/info.h"
 #include "../../plugins/transport/derp/tls.h"
+#include "derp_client.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
-#include <openssl/ssl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,17 +30,8 @@
 #define BUCKETS 40000 /* of 5 us */
 #define BATCH 12      /* packets in one record */
 
-struct client {
-	SSL *ssl;
-	int fd;
-	uint8_t public_key[32];
-	uint8_t *in; /* what has come of a frame */
-	size_t in_len;
-	uint64_t got;
-};
-
 struct pair {
-	struct client from, to;
+	struct derp_client from, to;
 	uint64_t sent, begun; /* begun: packets of the record that the kernel has taken a part of */
 };
 
@@ -60,13 +48,6 @@ now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void __attribute__((noreturn))
-die(const char *what)
-{
-	fprintf(stderr, "derp-load: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
 /* User and system time of the process, in seconds. */
 static double
 cpu_of(int pid)
@@ -76,10 +57,10 @@ cpu_of(int pid)
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	FILE *f = fopen(path, "re");
 	if (f == NULL || fgets(text, sizeof(text), f) == NULL)
-		die(path);
+		derp_die(path);
 	fclose(f);
 	if (sscanf(strrchr(text, ')') + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys) != 2)
-		die(path);
+		derp_die(path);
 	return (double)(user + sys) / (double)sysconf(_SC_CLK_TCK);
 }
 
@@ -95,69 +76,6 @@ rss_of(int pid) /* kB */
 	if (f != NULL)
 		fclose(f);
 	return kb;
-}
-
-static void
-read_exactly(struct client *c, uint8_t *out, size_t n)
-{
-	size_t got;
-	for (; n > 0; out += got, n -= got)
-		if (SSL_read_ex(c->ssl, out, n, &got) != 1)
-			die("the relay closes");
-}
-
-static void
-write_all(struct client *c, const void *data, size_t n)
-{
-	size_t done;
-	if (SSL_write_ex(c->ssl, data, n, &done) != 1)
-		die("write");
-}
-
-/* A fast start, as stock clients do. */
-static void
-shake_hands(struct client *c)
-{
-	uint8_t secret[32], shared[32], relay[32], hello[HEAD_ANSWER + FRAME_HEADER + INFO_MAX], answer[FRAME_HEADER + 1024];
-	struct info_client info = {.can_ack_pings = true};
-	randombytes_buf(secret, sizeof(secret));
-	crypto_scalarmult_base(c->public_key, secret);
-	memcpy(info.key, c->public_key, 32);
-	if (!tls_meta_key(c->ssl, relay) || !info_shared(shared, relay, secret))
-		die("no key in the certificate");
-	const size_t at = head_request((char *)hello, "relay.test", true, NULL);
-	const size_t n = info_seal_client(hello + at + FRAME_HEADER, &info, shared);
-	frame_header(hello + at, FRAME_CLIENT_INFO, (uint32_t)n);
-	write_all(c, hello, at + FRAME_HEADER + n);
-	read_exactly(c, answer, FRAME_HEADER + 8 + 32);
-	if (answer[0] != FRAME_SERVER_KEY)
-		die("upgrade");
-	read_exactly(c, answer, FRAME_HEADER);
-	read_exactly(c, answer + FRAME_HEADER, (size_t)answer[3] << 8 | answer[4]);
-}
-
-static void
-join(struct client *c)
-{
-	const int on = 1;
-	*c = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-	if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&target, sizeof(target)) != 0)
-		die("connect");
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	c->ssl = SSL_new(ctx);
-	SSL_set_fd(c->ssl, c->fd);
-	SSL_set_tlsext_host_name(c->ssl, "relay.test");
-	if (SSL_connect(c->ssl) != 1)
-		die("TLS");
-	shake_hands(c);
-}
-
-static void
-leave(struct client *c)
-{
-	SSL_free(c->ssl);
-	close(c->fd);
-	free(c->in);
 }
 
 /* ---- Load ---- */
@@ -186,7 +104,7 @@ send_some(struct pair *x, uint64_t n)
 			len += write_packet(record + len, x, x->sent + i);
 		if (SSL_write_ex(x->from.ssl, record, len, &done) != 1) {
 			if (SSL_get_error(x->from.ssl, 0) != SSL_ERROR_WANT_WRITE)
-				die("the relay closes");
+				derp_die("the relay closes");
 			x->begun = k;
 			return false;
 		}
@@ -198,7 +116,7 @@ send_some(struct pair *x, uint64_t n)
 }
 
 static void
-receive(struct client *c)
+receive(struct derp_client *c)
 {
 	size_t n;
 	const uint64_t t = now_ns();
@@ -219,7 +137,7 @@ receive(struct client *c)
 		memmove(c->in, r.p, c->in_len);
 	}
 	if (SSL_get_error(c->ssl, 0) != SSL_ERROR_WANT_READ)
-		die("the relay closes");
+		derp_die("the relay closes");
 }
 
 static double
@@ -277,8 +195,8 @@ pairs(int pid, unsigned n, double pps, double seconds)
 	struct pair *x = calloc(n, sizeof(*x));
 	int ep = epoll_create1(0);
 	for (unsigned i = 0; i < n; i++) {
-		join(&x[i].from);
-		join(&x[i].to);
+		derp_join(&x[i].from, ctx, &target, NULL);
+		derp_join(&x[i].to, ctx, &target, NULL);
 		x[i].to.in = malloc(ROOM);
 		fcntl(x[i].from.fd, F_SETFL, O_NONBLOCK);
 		fcntl(x[i].to.fd, F_SETFL, O_NONBLOCK);
@@ -311,8 +229,8 @@ pairs(int pid, unsigned n, double pps, double seconds)
 		1 - (double)total(x, n, false) / (double)total(x, n, true), percentile(0.5), percentile(0.99),
 		got_now ? (double)least * n / (double)got_now : 0);
 	for (unsigned i = 0; i < n; i++) {
-		leave(&x[i].from);
-		leave(&x[i].to);
+		derp_leave(&x[i].from);
+		derp_leave(&x[i].to);
 	}
 	free(each);
 	free(x);
@@ -321,15 +239,15 @@ pairs(int pid, unsigned n, double pps, double seconds)
 static void
 idle(int pid, unsigned n)
 {
-	struct client *c = calloc(n, sizeof(*c));
+	struct derp_client *c = calloc(n, sizeof(*c));
 	const long before = rss_of(pid);
 	for (unsigned i = 0; i < n; i++)
-		join(&c[i]);
+		derp_join(&c[i], ctx, &target, NULL);
 	sleep(2);
 	const long after = rss_of(pid);
 	printf("{\"idle\": %u, \"kb_each\": %.1f}\n", n, (double)(after - before) / n);
 	for (unsigned i = 0; i < n; i++)
-		leave(&c[i]);
+		derp_leave(&c[i]);
 	free(c);
 }
 
@@ -339,12 +257,12 @@ connects(int pid, unsigned n, unsigned at_once)
 	const double cpu = cpu_of(pid);
 	const uint64_t begin = now_ns();
 	for (unsigned k = 0; k < at_once; k++) {
-		struct client c;
+		struct derp_client c;
 		if (fork() != 0)
 			continue;
 		for (unsigned i = k; i < n; i += at_once) {
-			join(&c);
-			leave(&c);
+			derp_join(&c, ctx, &target, NULL);
+			derp_leave(&c);
 		}
 		_exit(0);
 	}
@@ -364,7 +282,7 @@ one_handshake(SSL_CTX *server)
 	SSL *theirs = SSL_new(ctx), *ours;
 	uint64_t took, begin;
 	if (BIO_new_bio_pair(&a, 65536, &b, 65536) != 1)
-		die("BIO");
+		derp_die("BIO");
 	SSL_set_bio(theirs, b, b);
 	SSL_set_connect_state(theirs);
 	begin = now_ns();
@@ -393,7 +311,7 @@ handshakes(unsigned n)
 	SSL_CTX *server = tls_server(&id, why, sizeof(why));
 	double sum = 0;
 	if (server == NULL)
-		die(why);
+		derp_die(why);
 	for (unsigned i = 0; i < n; i++)
 		sum += one_handshake(server);
 	SSL_CTX_free(server);
@@ -417,13 +335,10 @@ main(int argc, char **argv)
 		snprintf(address, sizeof(address), "%.*s", (int)(colon - argv[1]), argv[1]);
 	target.sin_port = htons((uint16_t)atoi(colon ? colon + 1 : argv[1]));
 	if (inet_pton(AF_INET, address, &target.sin_addr) != 1)
-		die(argv[1]);
+		derp_die(argv[1]);
 	const int pid = atoi(argv[2]);
 	const unsigned n = (unsigned)atoi(argv[4]);
-	ctx = SSL_CTX_new(TLS_client_method());
-	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_read_ahead(ctx, 1);
-	SSL_CTX_set_default_read_buffer_len(ctx, 65536);
+	ctx = derp_context();
 	if (strcmp(argv[3], "tls") == 0)
 		handshakes(n);
 	else if (strcmp(argv[3], "idle") == 0)
