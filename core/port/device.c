@@ -4,6 +4,7 @@
 #include "guard.h"
 #include "interrupt.h"
 
+#include <errno.h>
 #include <net/if.h>
 #include <rte_bus.h>
 #include <rte_dev.h>
@@ -240,7 +241,12 @@ device_close(void *device)
 bool
 device_gone(const struct device *d)
 {
-	return atomic_load(&removed[d->id]) != 0 || (d->ifindex != 0 && if_nametoindex(d->iface) != d->ifindex);
+	if (atomic_load(&removed[d->id]) != 0)
+		return true;
+	if (d->ifindex == 0)
+		return false;
+	const unsigned now = if_nametoindex(d->iface);
+	return now != 0 ? now != d->ifindex : errno == ENODEV; /* not, say, for want of a descriptor to ask with */
 }
 
 struct device *

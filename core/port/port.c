@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "port.h"
 
+#include "../runtime/log.h"
 #include "../runtime/rcu.h"
 #include "device.h"
 #include "guard.h"
@@ -366,6 +367,7 @@ lose(struct port *p, struct device *d)
 	p->closing = true;
 	p->backoff = p->wait = 1;
 	snprintf(p->problem, sizeof(p->problem), "gone, reopening in 1 s");
+	log_error("port", "%s: its device is gone", p->cfg->name);
 	rcu_defer(close_old, p);
 }
 
@@ -379,6 +381,7 @@ reopen(struct port *p)
 	if (d != NULL) {
 		hush(d);
 		publish(p, d);
+		log_info("port", "%s: its device is back", p->cfg->name);
 		return;
 	}
 	p->backoff = RTE_MIN(p->backoff * 2, (unsigned)BACKOFF_MAX);
