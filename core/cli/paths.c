@@ -102,6 +102,31 @@ print_outside(json_t *v)
 }
 
 static void
+print_peer_relays(json_t *v)
+{
+	static const char *const columns[] = {"PEER RELAY", "STATE", ">PATHS", ">LATENCY", ">ANSWERED", NULL};
+	struct table *t = table_new(columns);
+	json_t *list = json_object_get(v, "peer_relays"), *r;
+	size_t i;
+	if (json_array_size(list) == 0)
+		puts("  no peer of the netmap may be asked to relay (`relay: true`)");
+	json_array_foreach(list, i, r)
+	{
+		char paths[32], latency[32] = "-", age[CLI_FIGURE], ago[CLI_FIGURE + 8] = "never";
+		snprintf(paths, sizeof(paths), "%.0f", get_number(r, "paths"));
+		if (json_object_get(r, "latency_ms"))
+			snprintf(latency, sizeof(latency), "%.1f ms", get_number(r, "latency_ms"));
+		if (json_object_get(r, "answered_s"))
+			snprintf(ago, sizeof(ago), "%s ago", figure_age(age, get_number(r, "answered_s")));
+		const char *cells[] = {get_text(r, "name"), get_text(r, "state"), paths, latency, ago};
+		table_row(t, cells);
+	}
+	table_print(t, stdout, 2);
+	if (get_number(v, "paths_by_relays_of_others") > 0)
+		printf("  paths by relays that peers have asked: %.0f\n", get_number(v, "paths_by_relays_of_others"));
+}
+
+static void
 print_instance(const char *name, json_t *v)
 {
 	printf("%s\n", name);
@@ -109,6 +134,8 @@ print_instance(const char *name, json_t *v)
 		print_regions(json_object_get(v, "regions"));
 	else if (json_is_array(json_object_get(v, "servers")))
 		print_outside(v);
+	else if (json_is_array(json_object_get(v, "peer_relays")))
+		print_peer_relays(v);
 	else
 		render_json(stdout, v, 2);
 }
@@ -131,7 +158,7 @@ run_netcheck(const struct cli *c)
 	const char *name;
 	json_t *i;
 	if (json_object_size(v) == 0)
-		puts("no instance looks at the network around (classes derp, stun-client and portmap do)");
+		puts("no instance looks at the network around (classes derp, stun-client, portmap and punch do)");
 	json_object_foreach(v, name, i)
 		print_instance(name, i);
 	json_decref(v);
@@ -141,6 +168,6 @@ run_netcheck(const struct cli *c)
 const struct cli_command cli_netcheck = {
 	.name = "netcheck",
 	.args = "",
-	.doc = "measure the network around: addresses outside, NATs, port mappings, the relays' latencies",
+	.doc = "measure the network around: addresses outside, NATs, port mappings, the relays' latencies, peer relays",
 	.run = run_netcheck,
 };

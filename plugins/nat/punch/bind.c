@@ -4,6 +4,7 @@
  * answer but the peer's pong; until that comes all of it is repeated, less and less often.
  */
 #include "bind.h"
+#include "report.h"
 
 #include <rte_mbuf.h>
 
@@ -204,6 +205,8 @@ take_challenge(struct tr_node *node, struct rte_mbuf *m)
 		b.generation != via->bind || memcmp(b.remote, record->disco_key, DISCO_KEY) != 0)
 		return DROP_NO_HANDSHAKE;
 	bind_end(punch, meta->peer, via);
+	/* The bind that it answers was sent so long before `next`. */
+	report_challenged(punch, via_named(punch, meta->peer, via), *node->now + (SECOND << via->tries) - via->next);
 	via->state = VIA_BOUND;
 	if (via->told && memcmp(&via->at, &meta->endpoint, sizeof(via->at)) != 0) {
 		const struct tr_path gone = {.endpoint = via->at, .state = TR_PATH_GONE};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The class punch: finds direct paths to the peers of a transport, by disco, as Tailscale's clients do and a little more. */
 #include "geneve.h"
-#include "via.h"
+#include "report.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -57,9 +57,10 @@ punch_create(struct tr_instance *instance, const struct tr_host *host, const voi
 	const struct tr_blocks *vias = probes ? host->blocks(instance, "vias", 1, sizeof(struct vias), true) : NULL;
 	const struct tr_blocks *names = vias ? host->blocks(instance, "via_names", 1, sizeof(struct via_names), true) : NULL;
 	const struct tr_blocks *relays = names ? host->blocks(instance, "relays", 1, sizeof(struct relays), false) : NULL;
-	struct punch *p = relays ? calloc(1, sizeof(*p)) : NULL;
+	const struct tr_blocks *reports = relays ? host->blocks(instance, "reports", 1, sizeof(struct reports), false) : NULL;
+	struct punch *p = reports ? calloc(1, sizeof(*p)) : NULL;
 	if (p == NULL) {
-		if (relays != NULL)
+		if (reports != NULL)
 			host->fail(instance, "out of memory");
 		return NULL;
 	}
@@ -71,6 +72,7 @@ punch_create(struct tr_instance *instance, const struct tr_host *host, const voi
 	p->vias = vias;
 	p->via_names = names;
 	p->relays = tr_block(relays, 0);
+	p->reports = tr_block(reports, 0);
 	take_key(p, options);
 	punch_reconfigure(p, options);
 	return p;
@@ -151,6 +153,7 @@ punch_show(void *self, struct tr_show *out)
 	}
 	out->end(out);
 	out->flag(out, "hard_nat", hard);
+	report_relays(p, out);
 }
 
 /* For the core, which knows of such a path the relay's address and `local`, whose meaning is ours. */
@@ -173,7 +176,9 @@ run_relay(void *self, int argc, char *const *argv, struct tr_show *out)
 }
 
 static const struct tr_command punch_commands[] = {
+	{"netcheck", "[start]", "The peer relays, and whether they answer.", report_netcheck},
 	{"relay", "PEER-ID PATH", "Which peer relays a path by a peer relay; both as the core has them.", run_relay},
+	{"status", "", "How many peer relays answer, and by how many paths they carry.", report_status},
 	{0},
 };
 

@@ -167,6 +167,7 @@ extern const struct tr_class relay_class; /* relay.c: the server of peer relays 
 
 struct disco_bind; /* relay_message.h */
 struct relays;     /* via.h */
+struct reports;    /* report.h */
 
 struct punch {
 	struct tr_instance *instance;
@@ -174,6 +175,7 @@ struct punch {
 	const struct tr_blocks *peers, *probes, *vias, *via_names;
 	struct self *self;
 	struct relays *relays;
+	struct reports *reports;
 	_Atomic uint16_t listen, probe_ports; /* probe_ports: the first of SEARCH_PORTS; 0: none */
 };
 

@@ -85,6 +85,25 @@ relay_show(void *self, struct tr_show *out)
 	out->uint(out, "paths_at_most", atomic_load_explicit(&r->max_paths, memory_order_relaxed));
 }
 
+static int
+relay_status(void *self, int argc, char *const *argv, struct tr_show *out)
+{
+	const struct relay *r = self;
+	const uint32_t paths = atomic_load_explicit(&r->self->paths, memory_order_relaxed);
+	char state[64];
+	(void)argc;
+	(void)argv;
+	snprintf(state, sizeof(state), "relays on %u of at most %u path%s", paths, atomic_load_explicit(&r->max_paths, memory_order_relaxed),
+		atomic_load_explicit(&r->max_paths, memory_order_relaxed) == 1 ? "" : "s");
+	out->text(out, "state", state);
+	return 0;
+}
+
+static const struct tr_command relay_commands[] = {
+	{"status", "", "How many paths it relays on.", relay_status},
+	{0},
+};
+
 static const struct tr_option relay_options[] = {
 	{.key = "listen", .type = TR_OPT_UINT, .change = TR_LIVE, .flags = TR_OPT_LISTEN | TR_OPT_REQUIRED, .min = 1, .max = 65535,
 		.offset = offsetof(struct options, listen), .doc = "UDP port that the clients send to."},
@@ -173,6 +192,7 @@ const struct tr_class relay_class = {
 	.out = relay_out,
 	.drops = relay_drops,
 	.counters = relay_counters,
+	.commands = relay_commands,
 	.create = relay_create,
 	.reconfigure = relay_reconfigure,
 	.destroy = free,

@@ -198,6 +198,10 @@ relays(void **state)
 	assert_int_equal(path.bind_ns, RELAY_BIND);
 	assert_true(memcmp(path.client[0], path.client[1], 32) < 0);
 	const uint32_t vni = path.vni;
+	char *json;
+	assert_int_equal(fh_command(h, "status", 0, NULL, &json), 0);
+	assert_string_equal(json, "{\"state\":\"relays on 1 of at most 1000 paths\"}");
+	free(json);
 	const uint64_t id = path.id;
 	ask(h, 1, client[1].key, client[0].key); /* the other side, the other way round: the same path */
 	expect_answer(h, 1);

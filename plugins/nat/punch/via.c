@@ -2,7 +2,7 @@
 /* Requests to relays, their answers, and when what is done. The handshake with a relay: bind.c. */
 #include "bind.h"
 #include "geneve.h"
-#include "via.h"
+#include "report.h"
 
 #include <rte_mbuf.h>
 
@@ -20,6 +20,8 @@ via_peer(struct tr_node *node, enum tr_peer_event event, uint32_t id)
 			continue;
 		if (!may)
 			atomic_store_explicit(&known[i], 0, memory_order_relaxed);
+		if (!may)
+			report_forget(punch, i);
 		return;
 	}
 	for (unsigned i = 0; may && i < RELAYS; i++) {
@@ -54,6 +56,7 @@ send_request(struct tr_node *node, uint32_t id, const struct via_ask *ask)
 	meta->endpoint = (struct tr_endpoint){0};
 	node->host->emit(node, OUT_SEAL, &m, 1);
 	node->count[COUNT_ASKED]++;
+	report_asked(punch, ask->relay);
 }
 
 static void
@@ -108,6 +111,13 @@ name_relay(const struct punch *punch, uint32_t id, const struct via *via, uint32
 }
 
 uint32_t
+via_named(const struct punch *punch, uint32_t id, const struct via *via)
+{
+	const struct via_names *names = tr_block(punch->via_names, id);
+	return (uint32_t)atomic_load_explicit(&names->relay[via - vias_of(punch, id)->via], memory_order_relaxed);
+}
+
+uint32_t
 via_relay(const struct punch *punch, uint32_t id, uint32_t vni)
 {
 	const struct via_names *names = tr_block(punch->via_names, id);
@@ -129,6 +139,8 @@ drop_via(struct tr_node *node, uint32_t id, struct via *via)
 		const struct tr_path gone = {.endpoint = via->at, .state = TR_PATH_GONE};
 		node->host->path_tell(node, id, &gone);
 	}
+	if (via->answered != 0)
+		report_path(punch, via_named(punch, id, via), false);
 	name_relay(punch, id, via, TR_NO_PEER);
 	node->host->crypto->wipe(via, sizeof(*via));
 }
@@ -232,6 +244,7 @@ take_answer(struct tr_node *node, struct rte_mbuf *m)
 		if (ask->relay != meta->mark || ask->generation != path.generation)
 			continue;
 		ask->relay = 0;
+		report_answered(punch, meta->mark, *node->now);
 		const bool taken = via_take(node, meta->peer, p, &path, meta->mark);
 		peer_schedule(node, meta->peer, p);
 		return taken ? DROP_CONSUMED : DROP_NOT_OURS;
@@ -264,7 +277,10 @@ via_pong(struct tr_node *node, uint32_t id, const uint8_t txid[DISCO_TXID])
 		struct tr_path news = {.endpoint = via->at, .state = TR_PATH_ALIVE, .until = now + TRUST,
 			.latency_us = (uint32_t)(latency / 1000 + 1), .origin = TR_PATH_PROBED};
 		news.endpoint.mtu = probe_payload(node, id, &via->at);
-		node->count[COUNT_VIA_FOUND] += via->answered == 0;
+		if (via->answered == 0) {
+			node->count[COUNT_VIA_FOUND]++;
+			report_path(node->self, via_named(node->self, id, via), true);
+		}
 		via->answered = now;
 		via->next = 0;
 		via->told = true;
@@ -350,6 +366,7 @@ via_tick(struct tr_node *node, uint32_t id, struct peer *p)
 		struct via *via = &v->via[i];
 		struct via_ask *ask = &v->ask[i];
 		if (ask->relay != 0 && now >= ask->at + VIA_ASK_END) {
+			report_unanswered(punch, ask->relay);
 			ask->relay = 0;
 		} else if (ask->relay != 0 && !ask->again && now >= ask->at + VIA_ASK_AGAIN) {
 			ask->again = true;

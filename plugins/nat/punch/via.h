@@ -76,6 +76,7 @@ bool via_pong(struct tr_node *node, uint32_t id, const uint8_t txid[DISCO_TXID])
 void via_pinged(struct tr_node *node, uint32_t id, struct peer *p, const struct tr_endpoint *from);
 /* A path that the peer tells of (relay: TR_NO_PEER), or that a relay has given us. False: it can't be used. */
 bool via_take(struct tr_node *node, uint32_t id, struct peer *p, const struct disco_relay *path, uint32_t relay);
+uint32_t via_named(const struct punch *punch, uint32_t id, const struct via *via); /* which peer relays; TR_NO_PEER: none of ours */
 uint32_t via_relay(const struct punch *punch, uint32_t id, uint32_t vni); /* control: which peer relays; TR_NO_PEER: not known */
 uint16_t via_allocated(struct tr_node *node, struct rte_mbuf *m); /* a relay's answer, opened, at its owner: where it goes */
 tr_process via_allocations, via_challenges;

@@ -399,6 +399,70 @@ names_the_relay(void **state)
 	fh_free(h);
 }
 
+static void
+expect_command(struct fh *h, const char *name, const char *part)
+{
+	char *json;
+	assert_int_equal(fh_command(h, name, 0, NULL, &json), 0);
+	if (strstr(json, part) == NULL)
+		fail_msg("%s: no %s in %s", name, part, json);
+	free(json);
+}
+
+/* What the operator sees of a relay: before it is asked, when it has answered, and when it does not any more. */
+static void
+reports(void **state)
+{
+	(void)state;
+	struct fh *h = start(", relay: true");
+	expect_command(h, "netcheck", "\"name\":\"r\"");
+	expect_command(h, "netcheck", "\"state\":\"not asked yet\",\"paths\":0}");
+	expect_command(h, "status", "{\"state\":\"1 peer relay, not asked yet\"}");
+	fh_wanted(h, PEER);
+	settle(h);
+	expect_command(h, "netcheck", "\"state\":\"asked\",\"paths\":0}");
+	const struct disco_relay r = path_of(5);
+	tells(h, &third, DISCO_ALLOCATED, &r);
+	settle(h);
+	run(h, 1060 * MS); /* the first bind is lost */
+	assert_int_equal(sent.n[DISCO_BIND], 2);
+	challenges(h, VNI, sent.bind.generation, peer.key);
+	pump(h);
+	expect_command(h, "status", "\"1 of 1 peer relay answers, 0 paths\"");
+	peer_pongs(h);
+	pump(h);
+	expect_command(h, "netcheck", "\"state\":\"answers\",\"paths\":1,\"latency_ms\":60.0,\"answered_s\":1}");
+	expect_command(h, "status", "{\"state\":\"1 of 1 peer relay answers, 1 path\"}");
+	for (unsigned i = 0; i < 100; i++) {
+		fh_wanted(h, PEER);
+		run(h, SECOND);
+	}
+	expect_command(h, "netcheck", "\"state\":\"does not answer\",\"paths\":0,");
+	expect_command(h, "status", "peer relay `r` has not answered ");
+	fh_free(h);
+}
+
+/* By a relay that the peer has asked, and that is no peer of ours. */
+static void
+reports_others(void **state)
+{
+	(void)state;
+	struct fh *h = start("");
+	expect_command(h, "status", "{}");
+	const struct disco_relay r = path_of(5);
+	fh_wanted(h, PEER);
+	settle(h);
+	tells(h, &peer, DISCO_CALL_ME_MAYBE_VIA, &r);
+	settle(h);
+	challenges(h, VNI, sent.bind.generation, peer.key);
+	pump(h);
+	peer_pongs(h);
+	pump(h);
+	expect_command(h, "netcheck", "{\"peer_relays\":[],\"paths_by_relays_of_others\":1}");
+	expect_command(h, "status", "{\"state\":\"1 path by relays of others\"}");
+	fh_free(h);
+}
+
 /* Heartbeats go by the relay; when they are not answered DERP has a copy first, and all in the end. The relay is asked again. */
 static void
 heartbeats(void **state)
@@ -591,7 +655,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(path_mtu), cmocka_unit_test(names_the_relay), cmocka_unit_test(finds_a_relay), cmocka_unit_test(asks_nobody), cmocka_unit_test(carries), cmocka_unit_test(heartbeats),
+		cmocka_unit_test(path_mtu), cmocka_unit_test(names_the_relay), cmocka_unit_test(reports), cmocka_unit_test(reports_others),
+		cmocka_unit_test(finds_a_relay), cmocka_unit_test(asks_nobody), cmocka_unit_test(carries), cmocka_unit_test(heartbeats),
 		cmocka_unit_test(losses), cmocka_unit_test(called), cmocka_unit_test(forgeries), cmocka_unit_test(serves),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
