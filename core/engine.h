@@ -103,7 +103,15 @@ void engine_show_stats(struct engine *e, struct tr_show *out);
 void engine_show_threads(struct engine *e, struct tr_show *out); /* what each has of the totals */
 void engine_show_drops(struct engine *e, struct tr_show *out);
 void engine_show_workers(struct engine *e, struct tr_show *out); /* busy share, loops, sleeping, generation */
-/* [{peer, instance, reason, packets}…] of the peers that lost packets of late, and `others`. */
+/* Packets of one peer that one thread dropped for one reason. Peers that lost packets of late; returns how many more were lost. */
+struct engine_peer_drop {
+	unsigned thread;
+	uint32_t peer;
+	const char *instance, *reason;
+	uint64_t packets;
+};
+uint64_t engine_each_peer_drop(struct engine *e, void (*fn)(void *arg, const struct engine_peer_drop *d), void *arg);
+/* The same as [{peer, instance, reason, packets}…], and `others`. */
 void engine_show_peer_drops(struct engine *e, struct tr_show *out);
 
 /* A filter: classic BPF for packets that begin with their IP header, as pcap_compile() makes it for DLT_RAW. */

@@ -51,6 +51,27 @@ sample_port(void *arg, struct port *p)
 	}
 }
 
+static const char *
+peer_drop_name(const struct engine_peer_drop *d, char name[160])
+{
+	snprintf(name, 160, "peer_drops/%u/%u/%s/%s", d->thread, d->peer, d->instance, d->reason);
+	return name;
+}
+
+static void
+sample_peer_drop(void *arg, const struct engine_peer_drop *d)
+{
+	char name[160];
+	series_sample(arg, peer_drop_name(d, name), d->packets);
+}
+
+uint64_t
+commands_peer_drops_minute(const struct commands *c, const struct engine_peer_drop *d)
+{
+	char name[160];
+	return series_minute(c->series, peer_drop_name(d, name));
+}
+
 static void
 sample(void *arg)
 {
@@ -58,6 +79,7 @@ sample(void *arg)
 	series_begin(c->series, commands_now());
 	engine_show_stats(c->on.engine, series_show(c->series, ""));
 	engine_show_drops(c->on.engine, series_show(c->series, ""));
+	engine_each_peer_drop(c->on.engine, sample_peer_drop, c->series);
 	engine_show_workers(c->on.engine, series_show(c->series, ""));
 	port_each(sample_port, c->series);
 	series_end(c->series);
@@ -169,6 +191,14 @@ find_peer(void *arg, struct tr_instance *i)
 		f->found = netmap_peer(i->table, f->id);
 }
 
+const struct tr_peer *
+commands_peer(const struct commands *c, uint32_t id)
+{
+	struct find_peer f = {.id = id};
+	engine_each(c->on.engine, find_peer, &f);
+	return f.found;
+}
+
 /* Peers by name and key; a peer that has gone keeps its number. */
 static json_t *
 drops_by_peer(struct commands *c)
@@ -177,14 +207,13 @@ drops_by_peer(struct commands *c)
 	size_t i;
 	json_array_foreach(json_object_get(shown, "by_peer"), i, d)
 	{
-		struct find_peer f = {.id = (uint32_t)json_integer_value(json_object_get(d, "peer"))};
+		const struct tr_peer *p = commands_peer(c, (uint32_t)json_integer_value(json_object_get(d, "peer")));
 		char key[45];
-		engine_each(c->on.engine, find_peer, &f);
-		if (!f.found)
+		if (!p)
 			continue;
-		format_base64_32(f.found->public_key, key);
-		if (f.found->name)
-			json_object_set_new(d, "name", json_string(f.found->name));
+		format_base64_32(p->public_key, key);
+		if (p->name)
+			json_object_set_new(d, "name", json_string(p->name));
 		json_object_set_new(d, "public_key", json_string(key));
 	}
 	return shown;

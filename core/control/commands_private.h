@@ -45,6 +45,8 @@ json_t *commands_rates(const struct commands *c, const char *path, json_t *count
 
 /* Drops so far, in the last minute and per second, those of the last minute first. New reference. */
 json_t *commands_drops(struct commands *c, bool recent_only);
+uint64_t commands_peer_drops_minute(const struct commands *c, const struct engine_peer_drop *d); /* in the last minute */
+const struct tr_peer *commands_peer(const struct commands *c, uint32_t id); /* NULL: gone */
 
 /* Every peer of every instance that has peers, in slices of at most about 1 ms, so that a million of them does not hold
  * up the control thread. `each` and `slice` (after a slice in which each was called; NULL) until `done`, which ends it.

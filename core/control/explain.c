@@ -30,6 +30,7 @@ struct explain_request {
 	int32_t at; /* plan's instance whose out gate it leaves by; -1: it begins at an in gate */
 	uint32_t out;
 	struct graph_probe end; /* the packet behind the last gate */
+	char via[46];           /* next hop of the last route; "": it has none */
 	json_t *steps;
 };
 
@@ -179,30 +180,28 @@ for_kernel(const struct plan_instance *p)
 	return g >= 0 && p->out[g].to >= 0;
 }
 
-/* By the interface on whose network the source is, else by one that has a gateway. */
+/* By the interface on whose network the source is, or by one that has a gateway. */
 static bool
-enter_by_interface(struct explain_request *q, const struct plan *plan)
+enter_by_interface(struct explain_request *q, const struct plan *plan, bool by_gateway)
 {
 	char node[80];
-	for (int pass = 0; pass < 2; pass++) {
-		for (unsigned k = 0; k < plan->n_instances; k++) {
-			const struct plan_instance *p = &plan->instance[k];
-			if (!is_interface(p) || (pass == 0 ? !interface_address(p, &q->src, false) : !gateway(p, q->src.family)))
-				continue;
-			bool itself = interface_address(p, &q->dst, true) != NULL;
-			bool host = itself && q->protocol == IPPROTO_TCP && for_kernel(p);
-			const char *gate = itself && q->protocol == IPPROTO_UDP ? "udp" : host ? "host" : "ip";
-			snprintf(node, sizeof(node), "%s.%s", p->name, gate);
-			add_step(q, node, p->where, pass ? "comes in here: this interface has a gateway" : "comes in here: the source is on its network");
-			q->at = (int32_t)k;
-			q->out = (uint32_t)find_out(p, gate);
-			if (itself && !host && q->protocol != IPPROTO_UDP) {
-				add_step(q, p->name, p->where, q->protocol == IPPROTO_TCP ? "drop protocol: for the interface itself, but neither UDP nor ICMP"
-						 : "answered by the interface itself");
-				q->at = -2;
-			}
-			return true;
+	for (unsigned k = 0; k < plan->n_instances; k++) {
+		const struct plan_instance *p = &plan->instance[k];
+		if (!is_interface(p) || (by_gateway ? !gateway(p, q->src.family) : !interface_address(p, &q->src, false)))
+			continue;
+		bool itself = interface_address(p, &q->dst, true) != NULL;
+		bool host = itself && q->protocol == IPPROTO_TCP && for_kernel(p);
+		const char *gate = itself && q->protocol == IPPROTO_UDP ? "udp" : host ? "host" : "ip";
+		snprintf(node, sizeof(node), "%s.%s", p->name, gate);
+		add_step(q, node, p->where, by_gateway ? "comes in here: this interface has a gateway" : "comes in here: the source is on its network");
+		q->at = (int32_t)k;
+		q->out = (uint32_t)find_out(p, gate);
+		if (itself && !host && q->protocol != IPPROTO_UDP) {
+			add_step(q, p->name, p->where, q->protocol == IPPROTO_TCP ? "drop protocol: for the interface itself, but neither UDP nor ICMP"
+					 : "answered by the interface itself");
+			q->at = -2;
 		}
+		return true;
 	}
 	return false;
 }
@@ -279,6 +278,29 @@ route_where(const struct plan_instance *p, uint32_t gate, const struct tr_addr *
 	return p->where;
 }
 
+/* From a tunnel's network, but of no peer: whoever sends it, it is dropped behind the tunnel. */
+static bool
+enter_by_nobody(struct explain_request *q, const struct plan *plan)
+{
+	char prefix[50], src[46], node[80];
+	for (unsigned k = 0; k < plan->n_instances; k++) {
+		const struct plan_instance *p = &plan->instance[k];
+		for (unsigned g = 0; g < p->n_out; g++) {
+			const struct plan_instance *to = p->out[g].to >= 0 ? &plan->instance[p->out[g].to] : NULL;
+			const struct cfg_node *where = to && to->class_->flags & TR_CLASS_PEERS ? route_where(p, g, &q->src, prefix) : NULL;
+			if (!where)
+				continue;
+			format_addr(&q->src, src);
+			snprintf(node, sizeof(node), "%s.open", to->name);
+			add_step(q, node, where, "drop wrong_source: the route %s to the source leads to %s, but no peer of it has %s among its allowed IPs",
+				prefix, to->name, src);
+			q->at = -2;
+			return true;
+		}
+	}
+	return false;
+}
+
 static void
 end_at_peers(struct explain_request *q, const struct plan *plan, const struct plan_instance *p, const char *node)
 {
@@ -306,7 +328,9 @@ end_at_interface(struct explain_request *q, const struct plan_instance *p, const
 {
 	char hop[46];
 	const struct tr_addr *via = gateway(p, q->dst.family);
-	if (interface_address(p, &q->dst, true))
+	if (*q->via)
+		add_step(q, node, p->where, "sent out of %s to the route's next hop %s", p->name, q->via);
+	else if (interface_address(p, &q->dst, true))
 		add_step(q, node, p->where, "for the interface itself: %s", q->protocol == IPPROTO_UDP ? "leaves by its gate udp" :
 			q->protocol != IPPROTO_TCP ? "answered" : for_kernel(p) ? "leaves by its gate host" : "drop protocol");
 	else if (interface_address(p, &q->dst, false))
@@ -314,7 +338,7 @@ end_at_interface(struct explain_request *q, const struct plan_instance *p, const
 	else if (via)
 		format_addr(via, hop), add_step(q, node, p->where, "sent out of %s to its gateway %s", p->name, hop);
 	else
-		add_step(q, node, p->where, "sent out of %s to the route's next hop; without one, drop no_gateway", p->name);
+		add_step(q, node, p->where, "drop no_gateway: beyond the networks of %s, which has no gateway", p->name);
 }
 
 /* What stands behind the last gate that the graph chose. */
@@ -340,6 +364,12 @@ end_behind(struct explain_request *q, const struct plan *plan)
 		add_step(q, node, p->where, "taken by %s (%s), which decides by its own state", p->name, p->class_->name);
 }
 
+static bool
+enter(struct explain_request *q, const struct plan *plan)
+{
+	return enter_by_peer(q, plan) || enter_by_interface(q, plan, false) || enter_by_nobody(q, plan) || enter_by_interface(q, plan, true);
+}
+
 /* ---- The answer ---- */
 
 static bool
@@ -350,6 +380,23 @@ split(const char *node, char instance[TR_INSTANCE_NAME_MAX])
 		return false;
 	snprintf(instance, TR_INSTANCE_NAME_MAX, "%.*s", (int)(dot - node), node);
 	return true;
+}
+
+/* The next hop of the route that leads to the destination, and whether the pipeline has it (if the class has routes). */
+static bool
+ask_route(struct explain_request *q, const char *name)
+{
+	char dst[46], why[256], *argv[] = {dst};
+	const struct tr_instance *i = engine_instance(q->c->on.engine, name);
+	format_addr(&q->dst, dst);
+	*q->via = 0;
+	json_t *v = i && command_of(i, "find") ? run_on(i, "find", 1, argv, why, sizeof(why)) : NULL;
+	const char *via = json_string_value(json_object_get(v, "via")), *by = json_string_value(json_object_get(v, "by"));
+	bool added = by && strcmp(by, "pipeline") != 0;
+	if (via)
+		snprintf(q->via, sizeof(q->via), "%s", via);
+	json_decref(v);
+	return added;
 }
 
 /* One step of the trace. false: it ended there. */
@@ -370,14 +417,16 @@ add_decision(struct explain_request *q, const struct plan *plan, const json_t *s
 	int g = find_out(p, to);
 	if (g < 0)
 		return false;
-	const struct cfg_node *where = route_where(p, (uint32_t)g, &q->dst, prefix);
+	bool added = ask_route(q, p->name);
+	const struct cfg_node *where = added ? NULL : route_where(p, (uint32_t)g, &q->dst, prefix);
 	const struct cfg_node *link = where ? where : p->out[g].where;
+	const char *via = *q->via ? " via " : "";
 	q->at = k;
 	q->out = (uint32_t)g;
 	if (*prefix)
-		add_step(q, node, link, "route %s -> %s", prefix, to);
+		add_step(q, node, link, "route %s -> %s%s%s", prefix, to, via, q->via);
 	else
-		add_step(q, node, link, "-> gate %s", to);
+		add_step(q, node, link, "-> gate %s%s%s%s", to, via, q->via, added ? ": a route that is not the pipeline's" : "");
 	return true;
 }
 
@@ -501,7 +550,7 @@ command_explain(void *arg, struct request *r, int argc, char *const *argv)
 		return;
 	}
 	*q = (struct explain_request){.c = c, .r = r, .steps = json_array(), .at = -1, .until = commands_now() + PATIENCE_NS};
-	bool found = parse(q, argc, argv, why, sizeof(why)) && (enter_by_peer(q, plan) || enter_by_interface(q, plan));
+	bool found = parse(q, argc, argv, why, sizeof(why)) && enter(q, plan);
 	bool asked = found && q->at >= 0 && ask(q, plan, why, sizeof(why));
 	if (!found && !*why)
 		snprintf(why, sizeof(why), "no peer is allowed %s, no interface has its network, and none has a gateway", argv[0]);

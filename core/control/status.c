@@ -126,6 +126,7 @@ add_state(struct status *s, const struct tr_instance *i, json_t *o)
 	json_t *v = command_of(i, "status") ? run_on(i, "status", 0, NULL, why, sizeof(why)) : NULL;
 	const char *note = json_string_value(json_object_get(v, "note"));
 	json_object_set(o, "state", json_object_get(v, "state"));
+	json_object_set(o, "silent", json_object_get(v, "silent")); /* the neighbour of an interface that was asked in vain */
 	if (note)
 		problem(s->notices, i->name, "%s", note);
 	json_decref(v);
@@ -212,30 +213,33 @@ add_configuration(struct status *s)
 	if (netmap_problem())
 		problem(s->problems, "netmap", "%s", netmap_problem());
 	for (unsigned i = 0; k && i < k->n_refused; i++)
-		problem(s->notices, "plugin", "%s: %s", k->refused[i].path, k->refused[i].why);
+		problem(s->notices, "plugin", "%s", k->refused[i].why);
 }
 
 /* Drops that say what is wrong around this box, rather than with a packet. */
 static const struct {
-	const char *reason, *why;
+	const char *reason;
+	unsigned least; /* packets in a minute; fewer are everyday life */
+	const char *why, *then;
 } telling[] = {
-	{"neighbour", "a neighbour on this link does not answer ARP or ND"},
-	{"neighbour_queue", "packets wait for a neighbour that does not answer ARP or ND"},
-	{"no_answer", "a peer does not answer handshakes"},
-	{"no_endpoint", "a peer is sent to whose address is not known: it has to speak first, or needs an `endpoint`"},
-	{"bad_handshake", "somebody uses a wrong key or preshared key"},
-	{"bad_mac1", "somebody's handshakes are meant for another key than ours: does a peer have an old public key of this gateway?"},
-	{"unknown_peer", "somebody who is no peer asks for a session"},
-	{"stale_timestamp", "a peer's clock has gone back, or somebody replays its handshakes"},
-	{"wrong_source", "a peer sends from addresses that are not among its allowed IPs"},
-	{"no_route", "packets come for which there is no route"},
-	{"no_peer", "packets come for which no peer has an allowed IP"},
-	{"no_gateway", "packets are for beyond this link, and the interface has no `gateway` for them"},
-	{"too_big", "packets are larger than the next hop's MTU: does their sender get ICMP?"},
-	{"tx_full", "a port does not take packets as fast as they come"},
-	{"edge_full", "a thread does not keep up"},
-	{"spread_full", "a worker that helped another was held up: does something else run on its core?"},
-	{"frame_full", "bursts are larger than a node takes"},
+	{"neighbour", 1, "a neighbour on this link does not answer ARP or ND", NULL},
+	{"neighbour_queue", 1, "packets wait for a neighbour that does not answer ARP or ND", NULL},
+	{"no_answer", 1, "a peer does not answer handshakes", "is it on, is its `endpoint` right, and does every firewall let its UDP through?"},
+	{"no_endpoint", 1, "a peer is sent to whose address is not known: it has to speak first, or needs an `endpoint`", NULL},
+	{"bad_handshake", 1, "somebody uses a wrong key or preshared key", NULL},
+	{"bad_mac1", 1, "somebody's handshakes are meant for another key than ours: does a peer have an old public key of this gateway?", NULL},
+	{"unknown_peer", 1, "somebody who is no peer asks for a session", NULL},
+	{"stale_timestamp", 1, "a peer's clock has gone back, or somebody replays its handshakes", NULL},
+	{"wrong_source", 1, "a peer sends from addresses that are not among its allowed IPs", "compare its tunnel's address with `tailrace peers`"},
+	{"no_route", 1, "packets come for which there is no route", "`tailrace trace` shows where to"},
+	{"no_peer", 1, "packets come for which no peer has an allowed IP", "`tailrace trace` shows where to"},
+	{"no_gateway", 1, "packets are for beyond this link, and the interface has no `gateway` for them", NULL},
+	{"ttl", 10, "packets' TTL ends here", "do routes of two routers lead to each other, or does somebody trace a route?"},
+	{"too_big", 1, "packets are larger than the next hop's MTU: does their sender get ICMP?", NULL},
+	{"tx_full", 1, "a port does not take packets as fast as they come", NULL},
+	{"edge_full", 1, "a thread does not keep up", NULL},
+	{"spread_full", 1, "a worker that helped another was held up: does something else run on its core?", NULL},
+	{"frame_full", 1, "bursts are larger than a node takes", NULL},
 };
 
 /* What happened to an instance more than once in the last minute, and says what is wrong around this box. */
@@ -264,21 +268,87 @@ add_happenings(const struct status *s, json_t *list)
 	}
 }
 
+/* ---- Whose packets were dropped ---- */
+
+#define BLAMED 3
+
+/* The peers that lost most packets for one reason. */
+struct blame {
+	const struct commands *c;
+	const char *instance, *reason;
+	unsigned n; /* peers in all */
+	struct {
+		uint32_t peer;
+		uint64_t packets;
+	} top[BLAMED + 1];
+};
+
+static void
+blame(void *arg, const struct engine_peer_drop *d)
+{
+	struct blame *b = arg;
+	if (strcmp(d->reason, b->reason) != 0 || strcmp(d->instance, b->instance) != 0)
+		return;
+	uint64_t packets = commands_peer_drops_minute(b->c, d);
+	if (!packets)
+		return;
+	unsigned k = b->n < BLAMED ? b->n : BLAMED;
+	b->n++;
+	for (; k > 0 && b->top[k - 1].packets < packets; k--)
+		b->top[k] = b->top[k - 1];
+	b->top[k].peer = d->peer;
+	b->top[k].packets = packets;
+}
+
+/* ": anna, berlin and 7 more", or the neighbour that does not answer; "" if nobody is known. */
+static void
+name_culprits(const struct status *s, const char *instance, const char *reason, char *text, size_t size)
+{
+	struct blame b = {.c = s->c, .instance = instance, .reason = reason};
+	json_t *o;
+	size_t i, at = 0;
+	*text = 0;
+	if (strcmp(reason, "neighbour") == 0 || strcmp(reason, "neighbour_queue") == 0) { /* not who asked for it */
+		json_array_foreach(s->instances, i, o) if (strcmp(json_string_value(json_object_get(o, "name")), instance) == 0 &&
+							   json_object_get(o, "silent"))
+			snprintf(text, size, ": %s", json_string_value(json_object_get(o, "silent")));
+		return;
+	}
+	engine_each_peer_drop(s->c->on.engine, blame, &b);
+	for (unsigned k = 0; k < b.n && k < BLAMED && at < size; k++) {
+		const struct tr_peer *p = commands_peer(s->c, b.top[k].peer);
+		char key[45] = "one that has gone";
+		if (p)
+			format_base64_32(p->public_key, key);
+		at += (size_t)snprintf(text + at, size - at, "%s%s", k ? ", " : ": ", p && p->name ? p->name : key);
+	}
+	if (b.n > BLAMED && at < size)
+		snprintf(text + at, size - at, " and %u more", b.n - BLAMED);
+}
+
+static void
+add_drop_hint(const struct status *s, json_t *list, const json_t *d)
+{
+	const char *instance = json_string_value(json_object_get(d, "instance"));
+	const char *reason = json_string_value(json_object_get(d, "reason"));
+	json_int_t packets = json_integer_value(json_object_get(d, "last_minute"));
+	char who[220];
+	for (size_t k = 0; k < sizeof(telling) / sizeof(*telling); k++) {
+		if (strcmp(telling[k].reason, reason) != 0 || packets < telling[k].least)
+			continue;
+		name_culprits(s, instance, reason, who, sizeof(who));
+		problem(list, instance, "%s%s (%lld packets in the last minute)%s%s", telling[k].why, who, (long long)packets,
+			telling[k].then ? "; " : "", telling[k].then ? telling[k].then : "");
+	}
+}
+
 static json_t *
 hints(const struct status *s, const json_t *drops)
 {
 	json_t *list = json_array(), *d;
 	size_t i;
 	add_happenings(s, list);
-	json_array_foreach(drops, i, d)
-	{
-		const char *instance = json_string_value(json_object_get(d, "instance"));
-		const char *reason = json_string_value(json_object_get(d, "reason"));
-		for (size_t k = 0; k < sizeof(telling) / sizeof(*telling); k++)
-			if (strcmp(telling[k].reason, reason) == 0)
-				problem(list, instance, "%s (%lld packets in the last minute)", telling[k].why,
-					(long long)json_integer_value(json_object_get(d, "last_minute")));
-	}
+	json_array_foreach(drops, i, d) add_drop_hint(s, list, d);
 	if (s->peers && !s->peers_up)
 		problem(list, "peers", "none of %u has a session", s->peers);
 	return list;

@@ -249,28 +249,41 @@ find_drop(const struct engine *e, uint64_t key, const char **reason)
 }
 
 /* A peer's packets are mostly dropped by one thread, its owner's: lists of several threads are not merged. */
-void
-engine_show_peer_drops(struct engine *e, struct tr_show *out)
+uint64_t
+engine_each_peer_drop(struct engine *e, void (*fn)(void *arg, const struct engine_peer_drop *d), void *arg)
 {
 	uint64_t others = 0;
-	out->list(out, "by_peer");
 	for (unsigned t = 0; t < e->threads; t++) {
 		const struct graph_peer_drops *d = t < e->workers ? e->worker[t].t.gt.peer_drops : e->service[t - e->workers].t.gt.peer_drops;
 		for (unsigned k = 0; d && k < GRAPH_PEER_DROPS; k++) {
 			const char *reason;
 			uint64_t key = peek(&d->entry[k].key);
 			const struct tr_instance *i = key ? find_drop(e, key, &reason) : NULL;
-			if (!i)
-				continue;
-			out->begin(out, NULL);
-			out->uint(out, "peer", key >> 32);
-			out->text(out, "instance", i->name);
-			out->text(out, "reason", reason);
-			out->uint(out, "packets", peek(&d->entry[k].packets));
-			out->end(out);
+			if (i)
+				fn(arg, &(const struct engine_peer_drop){t, (uint32_t)(key >> 32), i->name, reason, peek(&d->entry[k].packets)});
 		}
 		others += d ? peek(&d->others) : 0;
 	}
+	return others;
+}
+
+static void
+show_peer_drop(void *arg, const struct engine_peer_drop *d)
+{
+	struct tr_show *out = arg;
+	out->begin(out, NULL);
+	out->uint(out, "peer", d->peer);
+	out->text(out, "instance", d->instance);
+	out->text(out, "reason", d->reason);
+	out->uint(out, "packets", d->packets);
+	out->end(out);
+}
+
+void
+engine_show_peer_drops(struct engine *e, struct tr_show *out)
+{
+	out->list(out, "by_peer");
+	uint64_t others = engine_each_peer_drop(e, show_peer_drop, out);
 	out->end(out);
 	out->uint(out, "others", others);
 }

@@ -62,7 +62,8 @@ arp_receive(struct tr_node *node, struct rte_mbuf *m)
 	if (!arp_parse(p, m->data_len, &a))
 		return TR_DROP(INTERFACE_DROP_ARP);
 	bool for_us = interface_owns4(i, a.tpa);
-	node->count[INTERFACE_CONFLICT] += interface_owns4(i, a.spa) && memcmp(a.sha, i->mac, 6) != 0;
+	if (interface_owns4(i, a.spa) && memcmp(a.sha, i->mac, 6) != 0)
+		interface_conflict(node, tr_addr4(a.spa), a.sha);
 	arp_learn(i, &a, for_us, *node->now);
 	if (!for_us || a.op != ARP_REQUEST || (a.sha[0] & 1) != 0 || interface_owns4(i, a.spa))
 		return TR_DROP(INTERFACE_DROP_CONSUMED);

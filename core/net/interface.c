@@ -294,60 +294,6 @@ interface_worker_fini(struct tr_node *node)
 }
 
 static void
-show_neighbours(const struct interface *i, struct tr_show *out)
-{
-	const uint64_t now = i->host->now(i->instance);
-	out->list(out, "neighbours");
-	for (unsigned k = 0; k < NEIGHBOURS; k++) {
-		const struct neighbour *e = &i->neighbours->entry[k];
-		uint64_t link = atomic_load_explicit(&e->link, memory_order_acquire);
-		enum neighbour_state s = neighbour_state(link);
-		if ((s != NEIGHBOUR_RESOLVED && s != NEIGHBOUR_INCOMPLETE) || e->link_id != i->link_id)
-			continue;
-		char mac[18];
-		const uint8_t *b = (const uint8_t *)&link;
-		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4], b[5]);
-		uint64_t heard = atomic_load_explicit(&e->confirmed, memory_order_relaxed);
-		out->begin(out, NULL);
-		out->addr(out, "address", &e->addr);
-		if (s == NEIGHBOUR_RESOLVED)
-			out->text(out, "mac", mac);
-		out->text(out, "state", s == NEIGHBOUR_INCOMPLETE                                             ? "incomplete"
-					: heard == NEIGHBOUR_STATIC                                          ? "static"
-					: now <= heard + NEIGHBOUR_REACHABLE_NS                              ? "reachable"
-					: atomic_load_explicit(&e->probes, memory_order_relaxed) > 0 ? "probe"
-												     : "stale");
-		out->end(out);
-	}
-	out->end(out);
-}
-
-static void
-interface_show(void *self, struct tr_show *out)
-{
-	const struct interface *i = self;
-	struct port_info info;
-	char mac[18];
-	port_show(i->port, &info);
-	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", i->mac[0], i->mac[1], i->mac[2], i->mac[3], i->mac[4],
-		i->mac[5]);
-	out->text(out, "port", info.name);
-	out->text(out, "mac", mac);
-	out->uint(out, "mtu", i->mtu);
-	if (i->tag != 0)
-		out->uint(out, "vlan", i->tag);
-	out->list(out, "addresses");
-	for (unsigned k = 0; k < i->n4; k++) {
-		struct tr_addr a = tr_addr4((const uint8_t *)&i->own4[k].addr);
-		out->addr(out, NULL, &a);
-	}
-	for (unsigned k = 0; k < i->n6; k++)
-		out->addr(out, NULL, &i->own6[k].addr);
-	out->end(out);
-	show_neighbours(i, out);
-}
-
-static void
 trace_frame(const uint8_t *data, uint32_t len, const struct tr_meta *meta, char *text, size_t size)
 {
 	if (len < RTE_ETHER_HDR_LEN) {
@@ -453,4 +399,5 @@ const struct tr_class class_interface = {
 	.destroy = interface_destroy,
 	.poll = interface_poll,
 	.show = interface_show,
+	.commands = interface_commands,
 };

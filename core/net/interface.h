@@ -54,6 +54,13 @@ struct interface_options {
 	uint64_t vlan, mtu;
 };
 
+/* What was seen last, for `status`. Any worker writes; one of two that write at once is lost. */
+struct sighting {
+	_Atomic uint32_t turn; /* odd: being written; 0: nothing yet */
+	_Atomic uint64_t at;   /* ns */
+	_Atomic uint64_t addr[2], rest; /* the address; the MAC, the family above it */
+};
+
 struct interface {
 	struct tr_instance *instance;
 	const struct tr_host *host;
@@ -77,6 +84,8 @@ struct interface {
 	} own4[INTERFACE_ADDRESSES];
 	struct tr_prefix own6[INTERFACE_ADDRESSES + 1]; /* the last is the link-local one */
 	struct tr_addr gateway4, gateway6; /* family 0: none */
+	struct sighting silent;  /* the neighbour that was asked in vain */
+	struct sighting claimed; /* who claims an address of ours, and which */
 };
 
 /*
@@ -126,6 +135,11 @@ void arp_request(const struct interface *i, struct rte_mbuf *m, const struct tr_
 void nd_solicit(const struct interface *i, struct rte_mbuf *m, const struct tr_addr *target, const uint8_t *mac);
 void nd_announce(const struct interface *i, struct rte_mbuf *m, const struct tr_addr *own);
 
+/* ---- interface_show.c ---- */
+void interface_saw(struct sighting *s, const struct tr_addr *a, const uint8_t mac[6], uint64_t now);
+void interface_show(void *self, struct tr_show *out);
+extern const struct tr_command interface_commands[];
+
 /* ---- interface.c ---- */
 bool interface_on_link(const struct interface *i, const struct tr_addr *a);
 /* Our address on the link towards `to`, else the first of the family; NULL: none. 4 or 16 bytes. */
@@ -169,6 +183,15 @@ tr_addr4(const uint8_t *a)
 	struct tr_addr r = {.family = 4};
 	memcpy(r.ip, a, 4);
 	return r;
+}
+
+/* Somebody else says that an address of ours is theirs. */
+static inline void
+interface_conflict(struct tr_node *node, struct tr_addr own, const uint8_t mac[6])
+{
+	struct interface *i = node->self;
+	node->count[INTERFACE_CONFLICT]++;
+	interface_saw(&i->claimed, &own, mac, *node->now);
 }
 
 static inline struct tr_addr

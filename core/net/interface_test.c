@@ -5,6 +5,7 @@
 
 #include "net/classes.h"
 #include "net/testpacket.h"
+#include "telemetry/json_show.h"
 
 #include "net/expect.h" /* after headers whose functions have an `r` of their own */
 
@@ -96,6 +97,25 @@ nd(uint8_t type, const char *src, const char *dst, const char *target, uint8_t o
 	uint16_t sum = tp_l4sum(p, p + l3);
 	memcpy(p + l3 + 2, &sum, 2);
 	return n + l3 + (option ? 32 : 24);
+}
+
+/* What the command `status` says under a key begins so; NULL: nothing. */
+static void
+assert_told(const char *key, const char *text)
+{
+	struct json_show *j;
+	char why[64];
+	struct tr_show *out = json_show_begin(&j);
+	assert_int_equal(class_interface.commands[0].run(r.self, 0, NULL, out), 0);
+	json_t *v = json_show_end(j, why, sizeof(why));
+	const char *said = json_string_value(json_object_get(v, key));
+	if (text == NULL)
+		assert_null(said);
+	else
+		assert_non_null(said);
+	if (text != NULL && strncmp(said, text, strlen(text)) != 0)
+		assert_string_equal(said, text);
+	json_decref(v);
 }
 
 static void
@@ -576,6 +596,39 @@ conflicts_are_counted(void **state)
 	memcpy(buf + 14 + 42, &sum, 2);
 	rig_receive(&r, buf, n);
 	assert_int_equal(r.count[INTERFACE_CONFLICT], 2);
+	assert_told("note", "02:00:00:00:00:99 says that it has our address 2001:db8::1 (last 0 s ago)");
+	rig_receive(&r, buf, arp(1, ALL, PEER, "192.0.2.1", "192.0.2.7"));
+	r.now += 599 * SECOND;
+	assert_told("note", "02:00:00:00:00:99 says that it has our address 192.0.2.1 (last 599 s ago)");
+	r.now += 2 * SECOND;
+	assert_told("note", NULL);
+}
+
+static void
+a_silent_gateway_is_told(void **state)
+{
+	size_t n = tp_udp(buf, "192.0.2.1", 1, "203.0.113.1", 2, 30);
+	uint8_t packet[128];
+	memcpy(packet, buf, n);
+	assert_told("state", "gateway 192.0.2.254, whose MAC is not known");
+	assert_told("note", NULL);
+	rig_send(&r, "ip", packet, n, NULL);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_told("note", NULL);
+		r.now += SECOND;
+		rig_poll(&r);
+	}
+	assert_told("note", "the gateway 192.0.2.254 does not answer ARP: nothing beyond this link is reached");
+	assert_told("silent", "192.0.2.254");
+	drain();
+	rig_send(&r, "ip", packet, n, NULL); /* asked again, and this time it answers */
+	rig_receive(&r, buf, arp(1, ALL, PEER, "192.0.2.254", "192.0.2.1"));
+	assert_told("state", "gateway 192.0.2.254 at 02:00:00:00:00:99");
+	assert_told("note", NULL);
+	assert_told("silent", NULL);
+	drain();
+	rig_poll(&r);
+	drain();
 }
 
 static void
@@ -798,6 +851,7 @@ main(void)
 		QUIET(advertisements_change_what_they_may),
 		QUIET(configured_neighbours),
 		QUIET(conflicts_are_counted),
+		QUIET(a_silent_gateway_is_told),
 		QUIET(next_hops),
 		QUIET(a_burst_fares_as_its_packets),
 		QUIET(unspecified_source_is_filled),

@@ -126,6 +126,15 @@ hold(struct tr_node *node, struct rte_mbuf *m, const struct tr_addr *a)
 	return TR_HELD;
 }
 
+/* Nobody answers for it. */
+static void
+lose(struct tr_node *node, struct neighbour *e)
+{
+	struct interface *i = node->self;
+	interface_saw(&i->silent, &e->addr, (const uint8_t[6]){0}, *node->now);
+	neighbour_kill(e, node->host, node->instance);
+}
+
 /* The neighbour's MAC into `mac`: true. Else what becomes of the packet is in *verdict. */
 static bool
 resolve(struct tr_node *node, struct rte_mbuf *m, const struct tr_addr *a, uint8_t mac[6], uint16_t *verdict)
@@ -154,7 +163,7 @@ resolve(struct tr_node *node, struct rte_mbuf *m, const struct tr_addr *a, uint8
 		if (neighbour_probe(e, now))
 			interface_solicit(node, a, mac);
 		else if (neighbour_failed(e, now))
-			neighbour_kill(e, node->host, node->instance); /* the next packet asks everyone */
+			lose(node, e); /* the next packet asks everyone */
 	}
 	return true;
 }
@@ -351,6 +360,8 @@ interface_send_frames(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, 
 static void
 give_up(struct tr_node *node, struct pending *p)
 {
+	struct interface *i = node->self;
+	interface_saw(&i->silent, &p->addr, (const uint8_t[6]){0}, *node->now);
 	for (uint16_t k = 0; k < p->n; k++) {
 		node->host->icmp_error(node, INTERFACE_ICMP, p->pkt[k], TR_ICMP_HOST, 0);
 		node->host->packet_drop(node, p->pkt[k], INTERFACE_DROP_NEIGHBOUR);

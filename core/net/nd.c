@@ -108,9 +108,10 @@ nd_receive(struct tr_node *node, struct rte_mbuf *m, const struct ip_view *v)
 	if (nd.type == ND_NA) {
 		struct tr_addr target = tr_addr6(nd.target);
 		struct neighbour *e = neighbour_find(i->neighbours, i->link_id, &target);
-		if (interface_owns6(i, nd.target))
-			node->count[INTERFACE_CONFLICT] += nd.mac != NULL && memcmp(nd.mac, i->mac, 6) != 0;
-		else if (e != NULL)
+		const bool ours = interface_owns6(i, nd.target);
+		if (ours && nd.mac != NULL && memcmp(nd.mac, i->mac, 6) != 0)
+			interface_conflict(node, target, nd.mac);
+		if (!ours && e != NULL)
 			neighbour_advertised(e, nd.mac, (nd.flags & NA_SOLICITED) != 0, (nd.flags & NA_OVERRIDE) != 0, *node->now);
 		return TR_DROP(INTERFACE_DROP_CONSUMED);
 	}

@@ -9,6 +9,8 @@
 #include "exchange.h"
 #include "stream.h"
 
+#include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <tailrace/show.h>
 #include <tailrace/udp.h>
@@ -16,6 +18,8 @@
 #define QUERIES 256           /* outstanding questions */
 #define WAITERS 1024          /* packets that wait for them */
 #define WAITERS_PER_SOURCE 64 /* so that one client can't have them all */
+#define FAILURES 3            /* in a row: more than a name that nobody can resolve */
+#define LATELY_NS (60 * UINT64_C(1000000000))
 
 struct waiter {
 	struct waiter *next;
@@ -30,6 +34,13 @@ struct query {
 	unsigned first, attempt, upstream; /* attempt k asks upstream first + k */
 };
 
+/* How an upstream does: written by the service loop, read by status. */
+struct health {
+	_Atomic uint64_t good, bad; /* ns: when it answered last, and when it did not; 0: never */
+	_Atomic uint32_t in_a_row;  /* questions since the last good answer */
+	_Atomic bool silent;        /* the last of these: no answer, else an error */
+};
+
 struct forward {
 	struct magicdns *dns;
 	struct cache *cache;
@@ -37,6 +48,7 @@ struct forward {
 	/* Written by the service loop, read by show(). */
 	_Atomic uint32_t good; /* the upstream that answered last */
 	_Atomic uint32_t outstanding, cached;
+	struct health health[UPSTREAMS_MAX];
 	struct waiter *free_waiters;
 	struct query query[QUERIES];
 	struct waiter waiter[WAITERS];
@@ -152,6 +164,23 @@ release(struct query *q, struct tr_node *node, const struct stored *stored)
 	}
 }
 
+static void
+failed(struct forward *f, unsigned upstream, bool silent)
+{
+	struct health *h = &f->health[upstream];
+	atomic_store_explicit(&h->bad, f->dns->host->now(f->dns->instance), memory_order_relaxed);
+	atomic_store_explicit(&h->silent, silent, memory_order_relaxed);
+	atomic_fetch_add_explicit(&h->in_a_row, 1, memory_order_relaxed);
+}
+
+static void
+succeeded(struct forward *f, unsigned upstream)
+{
+	struct health *h = &f->health[upstream];
+	atomic_store_explicit(&h->good, f->dns->host->now(f->dns->instance), memory_order_relaxed);
+	atomic_store_explicit(&h->in_a_row, 0, memory_order_relaxed);
+}
+
 /* The next upstream that can be asked at all; each once, and the first a second time. False: none is left. */
 static bool
 ask_next(struct query *q, struct tr_node *node)
@@ -164,6 +193,7 @@ ask_next(struct query *q, struct tr_node *node)
 		if (exchange_start(&q->exchange, &q->key, &s.upstream[q->upstream], s.timeout_ms) == 0)
 			return true;
 		node->count[UPSTREAM_SILENT]++;
+		failed(q->forward, q->upstream, true);
 	}
 	return false;
 }
@@ -175,6 +205,7 @@ on_good(struct query *q, struct tr_node *node, const uint8_t *msg, const struct 
 	struct settings s;
 	magicdns_settings(f->dns, &s);
 	atomic_store_explicit(&f->good, q->upstream, memory_order_relaxed);
+	succeeded(f, q->upstream);
 	cache_put(f->cache, &q->key, msg, a, f->dns->host->now(f->dns->instance), s.cache);
 	atomic_store_explicit(&f->cached, cache_count(f->cache), memory_order_relaxed);
 	release(q, node, &(struct stored){.wire = msg, .len = a->len, .n_ttl = a->n_ttl, .ttl_at = a->ttl_at});
@@ -194,6 +225,7 @@ on_done(struct exchange *x, enum exchange_result result, const uint8_t *msg, con
 		return;
 	}
 	node->count[result == EXCHANGE_SILENT ? UPSTREAM_SILENT : UPSTREAM_REFUSED]++;
+	failed(f, q->upstream, result == EXCHANGE_SILENT);
 	/* New questions go elsewhere at once, unless one of them has found that out already. */
 	if (result == EXCHANGE_SILENT && atomic_load_explicit(&f->good, memory_order_relaxed) == q->upstream)
 		atomic_store_explicit(&f->good, q->upstream + 1, memory_order_relaxed);
@@ -320,6 +352,64 @@ forward_free(struct forward *f)
 		return;
 	cache_free(f->cache);
 	free(f);
+}
+
+void
+forward_changed(struct forward *f)
+{
+	for (unsigned i = 0; i < UPSTREAMS_MAX; i++) {
+		atomic_store_explicit(&f->health[i].in_a_row, 0, memory_order_relaxed);
+		atomic_store_explicit(&f->health[i].good, 0, memory_order_relaxed);
+		atomic_store_explicit(&f->health[i].bad, 0, memory_order_relaxed);
+	}
+}
+
+static const char *
+upstream_text(const struct tr_sockaddr *u, char text[64])
+{
+	char address[INET6_ADDRSTRLEN];
+	inet_ntop(u->addr.family == 6 ? AF_INET6 : AF_INET, u->addr.ip, address, sizeof(address));
+	snprintf(text, 64, u->addr.family == 6 ? "[%s]:%u" : "%s:%u", address, u->port);
+	return text;
+}
+
+/* Of late, and often enough to say so? */
+static bool
+fails(const struct forward *f, unsigned upstream)
+{
+	const struct health *h = &f->health[upstream];
+	const uint64_t bad = atomic_load_explicit(&h->bad, memory_order_relaxed), now = f->dns->host->now(f->dns->instance);
+	return atomic_load_explicit(&h->in_a_row, memory_order_relaxed) >= FAILURES && (now < bad || now - bad < LATELY_NS);
+}
+
+void
+forward_status(struct forward *f, struct tr_show *out)
+{
+	struct settings s;
+	char text[400] = "", name[64];
+	unsigned n = 0, good;
+	magicdns_settings(f->dns, &s);
+	if (s.n_upstreams == 0) {
+		out->text(out, "state", "no upstreams: other names are refused");
+		return;
+	}
+	for (uint32_t i = 0, at = 0; i < s.n_upstreams && at < sizeof(text); i++) {
+		if (!fails(f, i))
+			continue;
+		at += (uint32_t)snprintf(text + at, sizeof(text) - at, "%s%s %s", n++ > 0 ? ", " : "", upstream_text(&s.upstream[i], name),
+			atomic_load_explicit(&f->health[i].silent, memory_order_relaxed) ? "does not answer" : "answers with errors");
+	}
+	good = atomic_load_explicit(&f->good, memory_order_relaxed) % s.n_upstreams;
+	const bool answered = atomic_load_explicit(&f->health[good].good, memory_order_relaxed) != 0;
+	char state[128];
+	snprintf(state, sizeof(state), "%u upstream%s%s%s", s.n_upstreams, s.n_upstreams == 1 ? "" : "s",
+		answered ? ", the last answer by " : "", answered ? upstream_text(&s.upstream[good], name) : "");
+	out->text(out, "state", state);
+	if (n > 0) {
+		char note[520];
+		snprintf(note, sizeof(note), "%s: %s", n == s.n_upstreams ? "names outside the mesh are not resolved" : "some upstreams fail", text);
+		out->text(out, "note", note);
+	}
 }
 
 void

@@ -205,6 +205,8 @@ magicdns_reconfigure(void *self, const void *options)
 	pthread_mutex_unlock(&d->lock);
 	atomic_store_explicit(&d->ttl, (uint32_t)(o->ttl / 1000), memory_order_relaxed);
 	atomic_store_explicit(&d->upstreams, s.n_upstreams, memory_order_relaxed);
+	if (d->forward != NULL)
+		forward_changed(d->forward);
 }
 
 static void
@@ -255,6 +257,20 @@ magicdns_show(void *self, struct tr_show *out)
 	out->uint(out, "ttl", atomic_load_explicit(&d->ttl, memory_order_relaxed));
 	forward_show(d->forward, out);
 }
+
+static int
+status_command(void *self, int argc, char *const *argv, struct tr_show *out)
+{
+	(void)argc;
+	(void)argv;
+	forward_status(((struct magicdns *)self)->forward, out);
+	return 0;
+}
+
+static const struct tr_command magicdns_commands[] = {
+	{.name = "status", .args = "", .doc = "Says how the upstreams do.", .run = status_command},
+	{0},
+};
 
 static const struct tr_option magicdns_options[] = {
 	{.key = "listen", .type = TR_OPT_UINT, .change = TR_LIVE, .flags = TR_OPT_LISTEN, .min = 1, .max = 65535, .def = "53",
@@ -341,6 +357,7 @@ static const struct tr_class magicdns_class = {
 	.worker_fini = magicdns_worker_fini,
 	.destroy = magicdns_destroy,
 	.show = magicdns_show,
+	.commands = magicdns_commands,
 	.service_init = streams_start,
 };
 

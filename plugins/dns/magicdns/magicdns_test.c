@@ -383,6 +383,54 @@ truncated(void **state)
 }
 
 static void
+assert_status(struct fh *h, const char *text)
+{
+	char *json = NULL;
+	assert_int_equal(fh_command(h, "status", 0, NULL, &json), 0);
+	if (strstr(json, text) == NULL)
+		assert_string_equal(json, text);
+	free(json);
+}
+
+/* Three questions in a row that an upstream has no answer to are told, until it has one. */
+static void
+failing_upstreams_are_told(void **state)
+{
+	(void)state;
+	struct upstream u;
+	char name[32], silent[80];
+	upstream_open(&u);
+	struct fh *h = start(&u, 1, ", cache: 0");
+	assert_status(h, "{\"state\":\"1 upstream\"}");
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(name, sizeof(name), "x%u.example", i);
+		ask(h, name, DNS_A);
+		for (unsigned k = 0; k < 2; k++) { /* it is asked once more */
+			assert_true(upstream_asked(&u));
+			upstream_answer(&u, DNS_SERVFAIL, 0, 0);
+			fh_advance(h, MS);
+		}
+	}
+	snprintf(silent, sizeof(silent), "names outside the mesh are not resolved: 127.0.0.1:%u answers with errors", u.port);
+	assert_status(h, silent);
+	ask(h, "silent.example", DNS_A);
+	fh_advance(h, 2 * 1500 * MS);
+	fh_advance(h, 2 * 1500 * MS);
+	snprintf(silent, sizeof(silent), "names outside the mesh are not resolved: 127.0.0.1:%u does not answer", u.port);
+	assert_status(h, silent);
+	while (upstream_asked(&u)) {
+	}
+	ask(h, "www.example", DNS_A);
+	assert_true(upstream_asked(&u));
+	upstream_answer(&u, 0, 1, 300);
+	fh_advance(h, MS);
+	snprintf(silent, sizeof(silent), "{\"state\":\"1 upstream, the last answer by 127.0.0.1:%u\"}", u.port);
+	assert_status(h, silent);
+	fh_free(h);
+	upstream_close(&u);
+}
+
+static void
 live_options(void **state)
 {
 	(void)state;
@@ -463,6 +511,7 @@ main(void)
 		cmocka_unit_test(forged_answers),
 		cmocka_unit_test(failover),
 		cmocka_unit_test(truncated),
+		cmocka_unit_test(failing_upstreams_are_told),
 		cmocka_unit_test(live_options),
 		cmocka_unit_test(no_descriptors),
 	};
