@@ -135,6 +135,22 @@ lab_check() {
 	return 1
 }
 
+# lab_echoes NS ADDRESS SECONDS-BETWEEN [WINDOW]: echo requests in the background, as tests/lab/echoes sends them, until
+# lab_echoed, which tells whether all were answered, and sets LAB_LOST.
+lab_echoes() {
+	lab_start echoes "$1" "$LAB_ROOT/tests/lab/echoes" "$2" 60000 "${@:3}"
+	LAB_ECHOES=$LAB_PID
+	lab_wait "the first echo request" grep -q '^began' "$LAB_DIR/echoes.log"
+}
+lab_echoed() {
+	local rc=0
+	kill -INT "$LAB_ECHOES"
+	wait "$LAB_ECHOES" || rc=1
+	cat "$LAB_DIR/echoes.log"
+	LAB_LOST=$(sed -n 's/.* sent, \([0-9]*\) lost.*/\1/p' "$LAB_DIR/echoes.log")
+	return $rc
+}
+
 # lab_grep …: grep -q at the end of a pipe. It reads all: a writer that is cut off (nft writes line by line) fails under pipefail.
 lab_grep() {
 	grep "$@" > /dev/null
