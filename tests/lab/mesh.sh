@@ -222,21 +222,27 @@ mesh_carries() {
 	echo relay
 }
 
-mesh_ping() { # SECONDS: in the background
-	MESH_START=$(mesh_now)
-	lab_start ping lan ping -D -n -i 0.1 -c $(($1 * 10)) -W 5 100.64.0.2
+mesh_ping() { # SECONDS: in the background; MESH_START is the time of the first
+	lab_start ping lan "$LAB_ROOT/tests/lab/echoes" 100.64.0.2 $(($1 * 10)) 0.1
 	MESH_PING=$LAB_PID
+	until grep -q '^began at ' "$LAB_DIR/ping.log"; do
+		kill -0 "$MESH_PING" 2> /dev/null || return 1
+		sleep 0.01
+	done
+	MESH_START=$(sed -n 's/^began at //p' "$LAB_DIR/ping.log")
 }
 
-mesh_lost() { sed -n 's/^\([0-9]*\) packets transmitted, \([0-9]*\) received.*/\1 \2/p' "$LAB_DIR/ping.log" | awk '{ print $1 - $2 }'; }
+mesh_enough() { kill -INT "$MESH_PING" 2> /dev/null || true; } # no more of them; who waits for their end gets those on the way
+
+mesh_lost() { sed -n 's/.* sent, \([0-9]*\) lost.*/\1/p' "$LAB_DIR/ping.log"; }
 
 # mesh_result RESULT DIRECT-MS: waits for the pings' end (so not in a subshell), and prints RESULT LOST FIRST-MS DIRECT-MS
 mesh_result() {
 	local lost first
 	wait "$MESH_PING" || true
 	lost=$(mesh_lost)
-	first=$(sed -n 's/^\[\([0-9]*\)\.\([0-9]\{3\}\).*icmp_seq=1 .*/\1\2/p' "$LAB_DIR/ping.log" | head -1)
-	echo "$1 ${lost:-all} $((${first:-$MESH_START} - MESH_START)) $2"
+	first=$(sed -n 's/.*first after \([0-9]*\) ms.*/\1/p' "$LAB_DIR/ping.log")
+	echo "$1 ${lost:-all} ${first:-0} $2"
 }
 
 # mesh_cell FILE SECONDS [PUNCH-OPTIONS-A] [PUNCH-OPTIONS-B]
@@ -244,10 +250,11 @@ mesh_cell() {
 	local direct result
 	mesh_network "$1"
 	mesh_gateways "${3:-}" "${4:-}"
-	mesh_ping $(($2 + 4))
+	mesh_ping $(($2 + 30))
 	direct=$(mesh_direct_after "$MESH_START" "$2")
 	sleep 1
 	result=$(mesh_carries)
+	mesh_enough
 	mesh_result "$result" "$direct"
 }
 
