@@ -104,9 +104,10 @@ hub_join() {
 	lab "$name" wg set "$name" peer "${HUB_KEY[gw]}" allowed-ips "$HUB_INSIDE" "${endpoint[@]}" "$@"
 }
 
-# pings NS ADDRESS [SECONDS]: answered within so many seconds?
+# pings NS ADDRESS [SECONDS]: answered within so many seconds? A side that does not know that the other has begun anew takes 15 s to
+# give its session up, and 5 s for each try to make another.
 pings() {
-	lab_until "${3:-10}" lab "$1" ping -n -q -c 1 -W 1 "$2"
+	lab_until "${3:-60}" lab "$1" ping -n -q -c 1 -W 1 "$2"
 }
 
 # What `wg` says of one peer: hub_gw WHAT NAME at the gateway, hub_at WHAT NAME at the peer.
@@ -119,4 +120,17 @@ hub_drops() {
 }
 hub_counter() {
 	lab_tailrace gw --json stats | jq ".instances.wg0.counters.$1"
+}
+
+# hub_saved N: what the gateway keeps for the next one has the sessions of N peers. Its suite touches $LAB_DIR/started before each start.
+hub_saved() {
+	python3 - "$LAB_DIR/gw.state/paths.bin" "$LAB_DIR/started" "$1" <<-'PY'
+		import os, struct, sys
+		file, started, n = sys.argv[1:]
+		if not os.path.exists(file) or os.stat(file).st_mtime_ns < os.stat(started).st_mtime_ns:
+		    sys.exit(1)
+		slots = open(file, "rb").read()  # of 128 bytes; the first is the head. An interface's name, ... , the session at 104
+		have = sum(slots[i] != 0 and struct.unpack_from("=Q", slots, i + 104)[0] != 0 for i in range(128, len(slots) - 127, 128))
+		sys.exit(have < int(n))
+	PY
 }

@@ -86,7 +86,7 @@ check() {
 }
 
 pings() { # NS ADDRESS
-	lab "$1" ping -n -c 3 -i 0.2 -W 2 "$2"
+	lab_until 30 lab "$1" ping -n -c 3 -i 0.2 -W 2 "$2"
 }
 
 no_ping() {
