@@ -16,6 +16,11 @@ renice -n -10 -p $$ > /dev/null || true # of what is no worker, ours comes first
 gw() { "$LAB_BUILD/core/cli/tailrace" --socket "$LAB_DIR/gw.run/tailrace.sock" "$@"; }
 peer() { "$LAB_BUILD/core/cli/tailrace" --socket "$LAB_DIR/peer.run/tailrace.sock" "$@"; }
 
+# What the gateway threw away for a reason of its own. (A full ring, before or behind it, is a machine that stood still.)
+dropped() {
+	gw drops --json | jq '[.drops[] | select(.reason | IN("keepalive", "consumed", "taken_in", "tx_full") | not).packets] | add // 0'
+}
+
 pair_appliance() { # NAME CPU ROLE
 	cat > "$LAB_DIR/$1.cfg" <<-CFG
 		ports = {
