@@ -193,18 +193,24 @@ through(void *arg, uint64_t ops)
 	return clocks;
 }
 
-/*
- * Clocks per packet, median, that the owner spends when the other worker seals or opens everything: each turn takes a burst
- * in, and lets out the one before, which by then is done.
- */
-static double
-serial(struct load *l)
+static void
+prepare_serial(void *arg)
 {
-	uint64_t clocks[BURSTS];
-	uint32_t out = 0;
+	struct load *l = arg;
 
 	l->spread = true;
 	prepare(l);
+}
+
+/*
+ * The owner's turns when the other worker seals or opens everything: each takes a burst in, and lets out the one before, which by
+ * then is done.
+ */
+static void
+turns(const struct load *l, uint64_t clocks[BURSTS])
+{
+	uint32_t out = 0;
+
 	for (uint32_t i = 0; i < BURSTS; i++) {
 		feed(l, i * BOX_BURST, BOX_BURST);
 		uint64_t begin = bench_clock();
@@ -216,7 +222,41 @@ serial(struct load *l)
 	}
 	must(out > BURSTS / 2, "the bursts were not spread");
 	check(l);
+}
+
+static void
+run_serial(void *arg)
+{
+	uint64_t clocks[BURSTS];
+
+	turns(arg, clocks);
+}
+
+/* Clocks per packet, median. */
+static double
+serial(struct load *l)
+{
+	uint64_t clocks[BURSTS];
+
+	prepare_serial(l);
+	turns(l, clocks);
 	return (double)bench_median(clocks, BURSTS) / BOX_BURST;
+}
+
+/* Where they go; what the queue needs counts for the node that is walked next. */
+static void
+by_node(struct load *l, const char *figure)
+{
+	struct box_node node[BOX_NODES];
+	double sum = 0;
+	const unsigned n = box_nodes(prepare_serial, run_serial, l, BOX_RUNS, node);
+
+	printf("%s, serial clocks per packet\n", figure);
+	for (unsigned k = 0; k < n; k++) {
+		printf("  %-20s %8.1f\n", node[k].name, node[k].clocks);
+		sum += node[k].clocks;
+	}
+	printf("  %-20s %8.1f\n", "sum", sum);
 }
 
 static void
@@ -233,6 +273,10 @@ figures(const struct load *base, bool open, uint16_t size, const char *goals[2])
 	snprintf(figure, sizeof(figure), "%s %u B, one peer", what, size);
 	if (!bench_wanted(figure))
 		return;
+	if (bench_by_node()) {
+		by_node(&two, figure);
+		return;
+	}
 	struct bench_result r = bench_pair(&(struct bench_pair){.figure = figure, .step = BOX_PACKETS, .goal = goals[0],
 		.ours = {"2 workers", through, &two}, .reference = {"1 worker", through, &one}});
 	uint64_t runs[BENCH_PAIRS];

@@ -73,16 +73,15 @@ uint64_t box_through(struct rte_mbuf **pkts, enum box_port in, enum box_port out
 /* The same of packets of which none comes out; *errors: how many others the gateway sends back by `in`. as_they_come: else their bursts
  * are as far apart in time, as the gateway has it, that each may have an error. */
 uint64_t box_refused(struct rte_mbuf **pkts, enum box_port in, bool as_they_come, uint32_t *errors);
-/* box_through(), `runs` times (at most BOX_RUNS), and where the clocks went: lower quartiles per packet, into an array of
- * BOX_NODES. prepare() makes the packets. Returns how many there are. */
+/* run(), `runs` times (at most BOX_RUNS), each with BOX_PACKETS packets that prepare() makes, and where the clocks of its turns went: lower
+ * quartiles per packet, into an array of BOX_NODES. Returns how many there are. */
 #define BOX_RUNS 61
 #define BOX_NODES 32
 struct box_node {
 	char name[64];
 	double clocks;
 };
-unsigned box_nodes(struct rte_mbuf **pkts, enum box_port in, enum box_port out, void (*prepare)(void *arg), void *arg,
-	unsigned runs, struct box_node *node);
+unsigned box_nodes(void (*prepare)(void *arg), void (*run)(void *arg), void *arg, unsigned runs, struct box_node *node);
 uint64_t box_port_alone(struct rte_mbuf **pkts, enum box_port in); /* box_through() with nothing between the ports */
 
 const uint8_t *box_mac(enum box_port port);

@@ -89,11 +89,19 @@ gateway(struct load *l)
 	return (double)box_through(pkts, l->scenario->in, l->scenario->out) / BOX_PACKETS;
 }
 
+static void
+run_nodes(void *arg)
+{
+	const struct load *l = arg;
+
+	box_through(pkts, l->scenario->in, l->scenario->out);
+}
+
 static json_t *
 nodes(struct load *l)
 {
 	struct box_node node[BOX_NODES];
-	const unsigned n = box_nodes(pkts, l->scenario->in, l->scenario->out, prepare, l, the.node_runs, node);
+	const unsigned n = box_nodes(prepare, run_nodes, l, the.node_runs, node);
 	json_t *list = json_array();
 
 	for (unsigned i = 0; i < n; i++)
