@@ -104,6 +104,7 @@ finish(struct apply_request *q, const char *error)
 	else
 		log_info("apply", "%s: generation %u runs, %u actions, %.3f s", q->file, generation, q->actions, took);
 	if (!error && q->held) {
+		log_info("apply", "%s: on trial for %u s", q->file, q->trial);
 		trial_begin(c, q->file, q->held, q->trial);
 		q->held = NULL;
 	}
@@ -154,10 +155,9 @@ may_apply(struct commands *c, struct request *r)
 		snprintf(text, sizeof(text), "%s is on trial: `tailrace confirm` first, or `tailrace confirm --no`", trial_file(c));
 	if (!c->apply && !trial_file(c))
 		return true;
+	log_warning("apply", "refused: %s", text);
 	if (r)
 		management_error(r, "%s", text);
-	else
-		log_warning("apply", "refused: %s", text);
 	return false;
 }
 

@@ -60,8 +60,9 @@ struct peer_visit {
 };
 void peer_walk_start(struct commands *c, const struct peer_visit *v);
 void peer_walks_free(struct commands *c); /* done() is called for those under way */
-/* Seconds since the peer's last session began, and whether it is a live one; -1: never. */
+/* Seconds since the peer's last session began, maybe before this process did; -1: never, or by a clock that was ahead. */
 double peer_session_age(const struct tr_peer *p, struct tr_endpoint *in_use);
+bool peer_up(const struct tr_peer *p, double age); /* is that session alive? */
 /* paths.c: the endpoint as text, all of a peer's paths with the one in use first; new references. */
 json_t *endpoint_json(const struct tr_endpoint *e);
 json_t *paths_json(struct engine *e, uint32_t peer);

@@ -317,7 +317,7 @@ end_at_peers(struct explain_request *q, const struct plan *plan, const struct pl
 	if (!to.family && !peer->endpoint.family)
 		add_step(q, node, peer_where(plan, peer, &at), "drop no_endpoint: for peer %s, whose address is not known before it speaks",
 			peer_name(peer, key));
-	else if (age >= 0 && age < PEER_SESSION_MAX)
+	else if (peer_up(peer, age))
 		add_step(q, node, peer_where(plan, peer, &at), "sealed for peer %s (session %.0f s old) and sent to its endpoint", peer_name(peer, key), age);
 	else
 		add_step(q, node, peer_where(plan, peer, &at), "for peer %s: waits for a session, which is asked for", peer_name(peer, key));

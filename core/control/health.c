@@ -15,6 +15,7 @@
 #define STALL_NS 2000000000ull
 #define TELL_NS (600 * 1000000000ull)
 #define JUMP_NS 1000000000ll
+#define WRITTEN 1764115200ll /* s: 2025-11-26, before which no clock of a box that runs this is right */
 
 struct health {
 	struct engine_stall *stall;
@@ -25,6 +26,8 @@ struct health {
 	int64_t offset; /* ns of the wall clock before the monotonic one; 0: not looked yet */
 	int64_t jumped; /* by the last jump */
 	uint64_t jumped_at;
+	int64_t floor; /* s: it can't be earlier than that, */
+	int64_t behind; /* but the clock says it is by so many; 0: it does not */
 };
 
 struct health *
@@ -35,6 +38,8 @@ health_new(struct engine *e)
 	if (!h)
 		return NULL;
 	h->workers = n;
+	h->floor = (int64_t)(netmap_last_session() / 1000000000u);
+	h->floor = h->floor > WRITTEN ? h->floor : WRITTEN;
 	h->stall = calloc(n, sizeof(*h->stall));
 	h->past = calloc(n, sizeof(*h->past));
 	if (!h->stall || !h->past) {
@@ -76,8 +81,11 @@ look_at_clock(struct health *h)
 	clock_gettime(CLOCK_REALTIME, &wall);
 	clock_gettime(CLOCK_BOOTTIME, &up); /* goes on in suspend, as the wall clock does */
 	int64_t offset = (int64_t)(wall.tv_sec - up.tv_sec) * 1000000000 + wall.tv_nsec - up.tv_nsec;
-	int64_t by = h->offset ? offset - h->offset : 0;
+	int64_t by = h->offset ? offset - h->offset : 0, behind = wall.tv_sec + 1 < h->floor ? h->floor - wall.tv_sec : 0;
 	h->offset = offset;
+	if (behind && !h->behind)
+		log_warning("clock", "it is wrong, by %.1f hours at least: peers take no handshake of ours until it is set", (double)behind / 3600);
+	h->behind = behind;
 	if (by > -JUMP_NS && by < JUMP_NS)
 		return;
 	h->jumped = by;
@@ -116,6 +124,10 @@ health_tell(const struct health *h, health_say *say, void *arg)
 		else if (p->ended && now - p->ended < TELL_NS)
 			say(arg, false, what, "stood still for %.0f s, %.0f s ago", (double)p->longest / 1e9, (double)(now - p->ended) / 1e9);
 	}
+	if (h->behind)
+		say(arg, false, "clock", "the system's clock is %.1f hours behind, if not more (%s): peers take no handshake of ours until it "
+			"is set (`timedatectl`, `chronyc makestep`)", (double)h->behind / 3600, h->floor > WRITTEN ?
+			"`state` knows of a later session" : "this version was not written then");
 	if (h->jumped_at && now - h->jumped_at < TELL_NS)
 		say(arg, false, "clock", "the system's clock jumped by %+.1f s, %.0f s ago%s", (double)h->jumped / 1e9,
 			(double)(now - h->jumped_at) / 1e9,

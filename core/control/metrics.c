@@ -83,7 +83,7 @@ add_peer(void *arg, const struct tr_instance *i, const struct tr_peer *p)
 	}
 	path_read(p->id, &in_use, &session);
 	metrics_count(r->handshake, session / 1000000000u, labels);
-	count_peer(r, i->name, age >= 0 && age < PEER_SESSION_MAX);
+	count_peer(r, i->name, peer_up(p, age));
 	free(allowed);
 }
 

@@ -112,7 +112,13 @@ peer_session_age(const struct tr_peer *p, struct tr_endpoint *in_use)
 		return -1;
 	clock_gettime(CLOCK_REALTIME, &now);
 	double age = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - (double)session / 1e9;
-	return age < 0 ? 0 : age;
+	return age >= 0 ? age : path_begun(p->id) ? 0 : -1; /* the clock has gone back */
+}
+
+bool
+peer_up(const struct tr_peer *p, double age)
+{
+	return age >= 0 && age < PEER_SESSION_MAX && path_begun(p->id);
 }
 
 /* ---- What a class says of a peer ---- */
@@ -184,7 +190,7 @@ show_peer(void *arg, const struct tr_instance *i, const struct tr_peer *p)
 	json_t *paths = paths_json(q->engine, p->id), *best = json_array_get(paths, 0);
 	json_array_append_new(
 		q->slice, json_pack("{s:s*, s:s, s:s, s:b, s:o, s:o, s:O*, s:O*, s:o*, s:o, s:i, s:b, s:s*}", "name", p->name,
-				  "public_key", key, "interface", i->name, "up", age >= 0 && age < PEER_SESSION_MAX,
+				  "public_key", key, "interface", i->name, "up", peer_up(p, age),
 				  "session_age", age < 0 ? json_null() : json_real(age), "endpoint",
 				  endpoint_json(in_use.family ? &in_use : &p->endpoint), "path",
 				  json_object_get(best, "kind"), "why", json_object_get(best, "why"), "paths",

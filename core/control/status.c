@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <rte_eal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,6 +211,9 @@ add_configuration(struct status *s)
 	if (s->c->apply_error)
 		problem(s->notices, "last apply", "%s", s->c->apply_error);
 	add_management(s, management_counts(s->c->on.management));
+	if (s->c->on.appliance->hugepages && !rte_eal_has_hugepages())
+		problem(s->notices, "memory", "%lu MB of hugepages were not free at start: it runs on ordinary pages, slower. `tailrace doctor` says "
+			"how to have them; then start it again", (unsigned long)s->c->on.appliance->memory_mb);
 	if (netmap_problem())
 		problem(s->problems, "netmap", "%s", netmap_problem());
 	for (unsigned i = 0; k && i < k->n_refused; i++)
@@ -361,7 +365,7 @@ count_peer(void *arg, const struct tr_instance *i, const struct tr_peer *p)
 	struct tr_endpoint in_use;
 	double age = peer_session_age(p, &in_use);
 	s->peers++;
-	s->peers_up += age >= 0 && age < PEER_SESSION_MAX;
+	s->peers_up += peer_up(p, age);
 }
 
 static void

@@ -39,7 +39,7 @@ describe(const struct tr_instance *i, const struct tr_peer *p)
 	double age = peer_session_age(p, &in_use);
 	format_base64_32(p->public_key, key);
 	return json_pack("{s:s*, s:s, s:s, s:b, s:o}", "name", p->name, "public_key", key, "interface", i->name, "up",
-		age >= 0 && age < PEER_SESSION_MAX, "session_age", age < 0 ? json_null() : json_real(age));
+		peer_up(p, age), "session_age", age < 0 ? json_null() : json_real(age));
 }
 
 /* Keeps the list in order, the busiest first. */

@@ -82,7 +82,7 @@ struct netmap {
 	struct netmap_events subscriber[4];
 	unsigned n_subscribers;
 	char problem[160];      /* of peers and prefixes left out; "" = none */
-	char state_problem[160]; /* of the operator's file */
+	char state_problem[320]; /* of the operator's file */
 };
 extern struct netmap nm;
 
@@ -112,6 +112,7 @@ void derp_provider(const struct plan *p);
 void derp_fini(void);
 
 /* operator.c, json.c, state.c: the operator's layer and its file */
+bool state_lock(char *why, size_t size); /* makes the directory; false: another process has it */
 bool state_load(char *why, size_t size);
 int state_append(json_t *const *lines, unsigned n); /* durable when 0; else -errno of the write */
 void state_tidy(void); /* rewrites the file when most of it is history */

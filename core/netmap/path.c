@@ -39,6 +39,7 @@ struct ways {
 
 static struct path *paths;
 static struct ways *ways;
+static _Atomic uint64_t *begun; /* a bit per peer: it has had a session since the process began */
 static size_t map_bytes;
 
 /* ---- Records ---- */
@@ -274,6 +275,12 @@ path_tell(uint32_t peer, const struct tr_path *news, uint64_t now)
 	return trusted && candidates_choice(&c, now).until <= now;
 }
 
+bool
+path_begun(uint32_t peer)
+{
+	return atomic_load_explicit(&begun[peer / 64], memory_order_relaxed) >> (peer % 64) & 1;
+}
+
 void
 path_session(uint32_t peer, uint64_t wall_ns, uint64_t now)
 {
@@ -281,6 +288,8 @@ path_session(uint32_t peer, uint64_t wall_ns, uint64_t now)
 	struct tr_endpoint e;
 	struct candidates c;
 
+	if (!path_begun(peer))
+		atomic_fetch_or_explicit(&begun[peer / 64], 1ull << (peer % 64), memory_order_relaxed);
 	uint64_t trust = copy(p, &e, NULL);
 	put(peer, &e, wall_ns, trust, NULL);
 	path_file_mark(peer);
@@ -379,6 +388,7 @@ void
 path_end(uint32_t peer)
 {
 	put(peer, &(struct tr_endpoint){0}, 0, 0, NULL);
+	atomic_fetch_and_explicit(&begun[peer / 64], ~(1ull << (peer % 64)), memory_order_relaxed);
 	path_file_mark(peer);
 }
 
@@ -437,7 +447,8 @@ paths_init(char *why, size_t size)
 	if (p == MAP_FAILED)
 		return false;
 	ways = p;
-	return path_file_init(why, size);
+	begun = calloc(peers / 64 + 1, sizeof(*begun));
+	return begun && path_file_init(why, size);
 }
 
 void
@@ -448,6 +459,8 @@ paths_fini(void)
 		munmap(paths, map_bytes);
 	if (ways)
 		munmap(ways, ((size_t)nm.max_peers + 1) * sizeof(struct ways));
+	free(begun);
 	paths = NULL;
 	ways = NULL;
+	begun = NULL;
 }

@@ -49,6 +49,7 @@ static struct { /* the file; the thread's once it runs */
 
 static struct slot *saved; /* of the run before, sorted, until the first save */
 static size_t n_saved;
+static uint64_t last_session; /* of these */
 
 void
 path_file_mark(uint32_t peer)
@@ -218,12 +219,13 @@ netmap_save(void)
 const char *
 paths_problem(void)
 {
-	static char text[128];
+	static char text[512];
 	int error = atomic_load(&file.error);
 
 	if (!error)
 		return NULL;
-	snprintf(text, sizeof(text), "state file %s: %s (retrying)", FILE_NAME, strerror(-error));
+	snprintf(text, sizeof(text), "%s can't be written: %s (tried again every second); a restart would know old endpoints only", file.path,
+		strerror(-error));
 	return text;
 }
 
@@ -272,12 +274,20 @@ load(char *why, size_t size)
 		got = 0;
 	for (size_t i = 1; got > 0 && i < (size_t)got / sizeof(*v); i++) {
 		v[i].interface[NETMAP_NAME_MAX - 1] = '\0';
-		if (v[i].interface[0] && v[i].check == checksum(&v[i]))
-			v[n_saved++] = v[i];
+		if (!v[i].interface[0] || v[i].check != checksum(&v[i]))
+			continue;
+		last_session = v[i].session > last_session ? v[i].session : last_session;
+		v[n_saved++] = v[i];
 	}
 	if (n_saved)
 		qsort(v, n_saved, sizeof(*v), slot_compare);
 	saved = v;
+}
+
+uint64_t
+netmap_last_session(void)
+{
+	return last_session;
 }
 
 bool
@@ -289,7 +299,6 @@ path_file_init(char *why, size_t size)
 		return false;
 	if (!nm.state_dir)
 		return true;
-	mkdir(nm.state_dir, 0700);
 	if (asprintf(&file.path, "%s/%s", nm.state_dir, FILE_NAME) < 0 || asprintf(&file.tmp, "%s.tmp", file.path) < 0)
 		return false;
 	load(why, size);
@@ -323,6 +332,7 @@ path_file_fini(void)
 	free(saved);
 	saved = NULL;
 	n_saved = 0;
+	last_session = 0;
 	free(dirty);
 	dirty = NULL;
 }

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@
 #define REWRITE_ABOVE (1 << 20)
 
 static int fd = -1;
+static int directory = -1; /* locked, so that no other process takes it for its own */
 static off_t end, rewritten; /* bytes that count; size after the last rewrite */
 static struct { /* lines of a later version */
 	char **line;
@@ -31,9 +33,10 @@ static struct { /* lines of a later version */
 } kept;
 
 static void
-trouble(const char *what, int error)
+trouble(int error)
 {
-	snprintf(nm.state_problem, sizeof(nm.state_problem), "%s %s: %s", FILE_NAME, what, strerror(error));
+	snprintf(nm.state_problem, sizeof(nm.state_problem), "%.160s/%s can't be written: %s; what `wg set` would change is refused until it can",
+		nm.state_dir, FILE_NAME, strerror(error));
 }
 
 static char *
@@ -127,7 +130,7 @@ rewrite(void)
 		end = rewritten = lseek(fd, 0, SEEK_END);
 		nm.state_problem[0] = '\0';
 	} else {
-		trouble("rewrite", -rc);
+		trouble(-rc);
 		if (to >= 0)
 			close(to);
 		if (tmp)
@@ -161,10 +164,10 @@ state_append(json_t *const *lines, unsigned n)
 		end += (off_t)len;
 		nm.state_problem[0] = '\0';
 	} else {
-		trouble("write", -rc);
+		trouble(-rc);
 		/* What was not acknowledged must not come back after a restart. */
 		if (ftruncate(fd, end) || fsync(fd))
-			trouble("truncate", errno);
+			trouble(errno);
 	}
 	if (text)
 		sodium_memzero(text, len);
@@ -280,6 +283,20 @@ take_file(int from, const char *path, char *why, size_t size)
 }
 
 bool
+state_lock(char *why, size_t size)
+{
+	if (!nm.state_dir)
+		return true;
+	mkdir(nm.state_dir, 0700);
+	/* The directory itself: that leaves no file, and can be had where nothing can be written. */
+	directory = open(nm.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0 || flock(directory, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return true;
+	why_append(why, size, "%s is in use: another tailraced runs with it (`state` of appliance.cfg); end that one first", nm.state_dir);
+	return false;
+}
+
+bool
 state_load(char *why, size_t size)
 {
 	char *path = nm.state_dir ? path_of("") : NULL;
@@ -289,7 +306,6 @@ state_load(char *why, size_t size)
 		return true;
 	if (!path)
 		return false;
-	mkdir(nm.state_dir, 0700);
 	int from = open(path, O_RDONLY | O_CLOEXEC);
 	if (from < 0 && errno != ENOENT) {
 		why_append(why, size, "%s: %s", path, strerror(errno));
@@ -300,7 +316,7 @@ state_load(char *why, size_t size)
 	}
 	free(path);
 	if (ok && rewrite())
-		why_append(why, size, "%s (changes by the operator will be refused)", nm.state_problem);
+		why_append(why, size, "%s", nm.state_problem);
 	return ok;
 }
 
@@ -309,7 +325,9 @@ state_fini(void)
 {
 	if (fd >= 0)
 		close(fd);
-	fd = -1;
+	if (directory >= 0)
+		close(directory);
+	fd = directory = -1;
 	end = rewritten = 0;
 	for (unsigned i = 0; i < kept.n; i++)
 		free(kept.line[i]);

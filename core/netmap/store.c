@@ -76,7 +76,7 @@ netmap_init(uint32_t max_peers, const char *state_dir, char *why, size_t size)
 		netmap_fini();
 		return -ENOMEM;
 	}
-	if (!paths_init(why, size) || !state_load(why, size)) {
+	if (!state_lock(why, size) || !paths_init(why, size) || !state_load(why, size)) {
 		netmap_fini();
 		return -EIO;
 	}

@@ -71,6 +71,8 @@ bool path_quiet(uint32_t peer, uint64_t now); /* any worker: a trusted path has 
 void path_heard(uint32_t peer, const struct tr_endpoint *from, uint64_t now); /* owner worker */
 bool path_tell(uint32_t peer, const struct tr_path *news, uint64_t now);      /* owner worker; true: a trusted path in use is no more */
 void path_session(uint32_t peer, uint64_t wall_ns, uint64_t now);             /* owner worker */
+bool path_begun(uint32_t peer); /* any reader: has a session begun since the process started? (else its time is a saved one) */
+uint64_t netmap_last_session(void); /* control: Unix ns of the last session that the state directory knew of at start; 0: none */
 /* Owner worker, on TR_PEER_CHANGED: takes the configured endpoint if somebody has set one since (also to the same value:
  * `wg set` undoes roaming), and the home region. New peers need no call: their path begins with the saved or the
  * configured endpoint. */
@@ -78,4 +80,4 @@ void path_adopt(uint32_t peer, uint64_t now);
 /* Once a second: a thread of the netmap writes the endpoints and session times that changed. Never blocks. Returns how
  * the last write ended: 0 or -errno (what it could not write stays dirty and is tried again). */
 int netmap_save(void);
-const char *netmap_problem(void); /* NULL, or "state file: No space left on device (retrying)" */
+const char *netmap_problem(void); /* NULL, or which state file can't be written, why, and what follows */

@@ -6,12 +6,14 @@
 #include "../telemetry/json_show.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -487,6 +489,22 @@ wall(void)
 }
 
 static void
+one_process_has_the_directory(void **state)
+{
+	begin(1000);
+	int other = open(dir, O_RDONLY | O_DIRECTORY);
+	assert_true(other >= 0);
+	assert_int_equal(flock(other, LOCK_EX | LOCK_NB), -1);
+	netmap_fini();
+	assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
+	assert_int_equal(netmap_init(1000, dir, why, sizeof(why)), -EIO);
+	assert_non_null(strstr(why, " is in use: another tailraced runs with it"));
+	close(other);
+	begin(1000);
+	netmap_fini();
+}
+
+static void
 remembers_paths(void **state)
 {
 	struct tr_endpoint e = {.family = 6, .remote_port = 4711, .remote = {0x20, 1}, .mtu = 1400}, out;
@@ -508,6 +526,11 @@ remembers_paths(void **state)
 	path_read(2, &out, &session);
 	assert_memory_equal(&out, &e, sizeof(e));
 	assert_int_equal(session, now - 200000000000);
+	assert_false(path_begun(2)); /* it was another process's */
+	path_session(2, session, 1);
+	assert_true(path_begun(2));
+	assert_false(path_begun(3));
+	assert_int_equal(netmap_last_session(), now - 1000000000u);
 	path_read(1, &out, &session);
 	assert_int_equal(out.family, 0);
 	netmap_resume(netmap_table("wg0"), now);
@@ -697,6 +720,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(survives_a_restart, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(sets_damaged_files_aside, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(refuses_what_it_cannot_keep, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(one_process_has_the_directory, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(remembers_paths, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(weighs_paths, make_dir, remove_dir),
 		cmocka_unit_test(reads_paths_whole),
