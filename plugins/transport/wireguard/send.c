@@ -55,6 +55,7 @@ plain_process(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t
 		rte_prefetch0(&hot_of(wg, peer[i])->send);
 		rte_prefetch0(&hot_of(wg, peer[i])->t);
 	}
+	node->host->paths(node, peer, n_good, NULL); /* fetched, like the rest */
 }
 
 /*
