@@ -41,7 +41,7 @@ sort(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate, b
 		if (type == MESSAGE_DATA) {
 			const struct message_data *h = rte_pktmbuf_mtod(pkts[i], const struct message_data *);
 			rte_prefetch0((const uint8_t *)h + 64);
-			rte_prefetch0((const uint8_t *)h + 128);
+			rte_prefetch0((const uint8_t *)h + pkts[i]->data_len - 1);
 			index[n_data] = h->receiver;
 			at[n_data++] = i;
 		} else {
