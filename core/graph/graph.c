@@ -311,9 +311,8 @@ trace_before(struct graph_node *node, struct rte_mbuf *const *pkts, uint16_t n, 
 	}
 }
 
-/* What went by since the stamp was this node's. */
-static void
-clock_node(struct graph_node *node)
+void
+graph_clock(struct graph_node *node)
 {
 	struct graph_thread *t = node->graph->thread;
 	uint64_t now = rte_rdtsc();
@@ -363,7 +362,7 @@ run(struct graph_node *node)
 	for (uint16_t i = 0; i < n; i += TR_BURST)
 		process(node, pkts + i, RTE_MIN(n - i, TR_BURST));
 	if (unlikely(g->thread->clocked))
-		clock_node(node);
+		graph_clock(node);
 }
 
 void
@@ -401,7 +400,7 @@ graph_receive(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t
 	}
 	dispatch(gn, pkts, n, gate);
 	if (unlikely(t->clocked))
-		clock_node(gn);
+		graph_clock(gn);
 }
 
 void

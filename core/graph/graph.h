@@ -160,6 +160,7 @@ void graph_enter(struct graph_node *node, struct rte_mbuf **pkts, uint16_t n);
 void graph_emit(struct graph_node *node, uint16_t gate, struct rte_mbuf *const *pkts, uint16_t n);
 void graph_drop(struct graph_node *node, struct rte_mbuf *const *pkts, uint16_t n, uint16_t reason);
 void graph_walk(struct graph *g); /* until nothing is pending */
+void graph_clock(struct graph_node *node); /* while clocked: what went by since the stamp was this node's */
 
 static inline struct graph_node *
 graph_node(struct tr_node *node)

@@ -342,6 +342,8 @@ turn(struct worker *w)
 		spread_fetch(w);
 	for (unsigned i = 0; i < l->n_poll; i++) {
 		work += l->poll[i].fn(l->poll[i].node);
+		if (unlikely(w->t.gt.clocked))
+			graph_clock(graph_node(l->poll[i].node));
 		graph_walk(l->graph); /* also what a poll that received nothing has emitted */
 	}
 	if (w->t.engine->threads > 1)

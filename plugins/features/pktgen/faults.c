@@ -20,7 +20,7 @@ every(const _Atomic uint64_t *n, uint64_t *count)
 }
 
 static struct rte_mbuf *
-copy_of(struct tr_node *node, struct pktgen *g, const struct rte_mbuf *m, const struct session *s)
+copy_of(struct tr_node *node, struct pktgen *g, const struct rte_mbuf *m, uint32_t session)
 {
 	struct rte_mbuf *copy = g->host->packet_new(node);
 
@@ -30,15 +30,15 @@ copy_of(struct tr_node *node, struct pktgen *g, const struct rte_mbuf *m, const 
 	}
 	/* From the same pool as the original: it has the room. */
 	memcpy(rte_pktmbuf_append(copy, m->data_len), rte_pktmbuf_mtod(m, const void *), m->data_len);
-	endpoint_of(g, s, tr_meta(copy));
+	endpoint_of(g, session, tr_meta(copy));
 	return copy;
 }
 
 /* Before the original: were it taken for authentic, the original would be a replay. */
 static void
-forge(struct tr_node *node, struct pktgen *g, const struct rte_mbuf *m, const struct session *s)
+forge(struct tr_node *node, struct pktgen *g, const struct rte_mbuf *m, uint32_t session)
 {
-	struct rte_mbuf *copy = copy_of(node, g, m, s);
+	struct rte_mbuf *copy = copy_of(node, g, m, session);
 
 	if (!copy)
 		return;
@@ -48,9 +48,9 @@ forge(struct tr_node *node, struct pktgen *g, const struct rte_mbuf *m, const st
 }
 
 static void
-send_sealed(struct tr_node *node, struct pktgen *g, struct rte_mbuf *m, const struct session *s)
+send_sealed(struct tr_node *node, struct pktgen *g, struct rte_mbuf *m, uint32_t session)
 {
-	struct rte_mbuf *copy = every(&g->replay, &g->replay_count) ? copy_of(node, g, m, s) : NULL;
+	struct rte_mbuf *copy = every(&g->replay, &g->replay_count) ? copy_of(node, g, m, session) : NULL;
 
 	g->host->emit(node, OUT_CIPHER, &m, 1);
 	if (!copy)
@@ -60,22 +60,22 @@ send_sealed(struct tr_node *node, struct pktgen *g, struct rte_mbuf *m, const st
 }
 
 void
-faults_emit(struct tr_node *node, struct pktgen *g, struct rte_mbuf *const *sealed, struct session *const *by, uint16_t n)
+faults_emit(struct tr_node *node, struct pktgen *g, struct rte_mbuf *const *sealed, const uint32_t *by, uint16_t n)
 {
 	if (!(meter_get(&g->forge) | meter_get(&g->replay) | meter_get(&g->swap) | g->held)) {
 		g->host->emit(node, OUT_CIPHER, sealed, n);
 		return;
 	}
 	for (uint16_t i = 0; i < n; i++) {
-		struct session *s = by[i];
+		struct session *s = &g->session[by[i]];
 		if (every(&g->forge, &g->forge_count))
-			forge(node, g, sealed[i], s);
+			forge(node, g, sealed[i], by[i]);
 		if (!s->held && every(&g->swap, &g->swap_count)) {
 			s->held = sealed[i];
 			g->held++;
 			continue;
 		}
-		send_sealed(node, g, sealed[i], s);
+		send_sealed(node, g, sealed[i], by[i]);
 		if (!s->held)
 			continue;
 		g->host->emit(node, OUT_CIPHER, &s->held, 1);
@@ -143,7 +143,7 @@ flood_message(struct tr_node *node, struct pktgen *g)
 		const size_t len = HS_INITIATION - 32;
 		g->host->crypto->blake2s(msg + len, 16, g->mac1_key, 32, &part, &len, 1);
 	}
-	endpoint_of(g, g->session, tr_meta(m));
+	endpoint_of(g, 0, tr_meta(m));
 	tr_meta(m)->endpoint.local_port = (uint16_t)(1024 + (r >> 40) % (65536 - 1024));
 	return m;
 }
@@ -156,8 +156,10 @@ faults_out(struct tr_node *node, struct pktgen *g, uint64_t now)
 	uint16_t n = 0;
 
 	while (pace_due(&g->roam_pace, meter_get(&g->roam), now, &due)) {
-		g->session[g->roamer].shift++;
-		g->roamer = g->roamer + 1 == g->o.sessions ? 0 : g->roamer + 1;
+		if (++g->roamer == g->o.sessions) {
+			g->roamer = 0;
+			g->rounds++;
+		}
 		node->count[ROAMS]++;
 	}
 	while (n < FLOOD_AT_ONCE && pace_due(&g->flood_pace, meter_get(&g->flood), now, &due)) {

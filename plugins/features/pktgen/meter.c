@@ -3,6 +3,25 @@
 
 #include <string.h>
 
+#define WORDS (WINDOW / 64)
+
+/* The greatest number is of another word than before: that goes to the rest, and those between are empty. */
+static void
+turn(struct window *w, struct window_rest *rest, uint64_t word)
+{
+	uint64_t next = 0;
+
+	if (w->end > 0) {
+		next = (w->end - 1) / 64;
+		rest->bits[next++ % WORDS] = w->newest;
+	}
+	if (word - next > WORDS)
+		next = word - WORDS;
+	for (; next < word; next++)
+		rest->bits[next % WORDS] = 0;
+	w->newest = 0;
+}
+
 /*
  *   number              | verdict  | effect
  *   >= end              | NEWEST   | bits between are cleared, end = number + 1
@@ -11,25 +30,23 @@
  *   otherwise           | LATE     | bit set
  */
 enum seen
-window_see(struct window *w, uint64_t number)
+window_see(struct window *w, struct window_rest *rest, uint64_t number)
 {
-	uint64_t *word = &w->bits[number / 64 % (WINDOW / 64)], bit = 1ull << number % 64;
+	const uint64_t word = number / 64, bit = 1ull << number % 64;
 
 	if (number >= w->end) {
-		if (number - w->end >= WINDOW)
-			memset(w->bits, 0, sizeof(w->bits));
-		else
-			for (uint64_t n = w->end; n < number; n++)
-				w->bits[n / 64 % (WINDOW / 64)] &= ~(1ull << n % 64);
+		if (w->end == 0 || word != (w->end - 1) / 64)
+			turn(w, rest, word);
+		w->newest |= bit;
 		w->end = number + 1;
-		*word |= bit;
 		return SEEN_NEWEST;
 	}
 	if (w->end - number > WINDOW)
 		return SEEN_TOO_OLD;
-	if (*word & bit)
+	uint64_t *bits = word == (w->end - 1) / 64 ? &w->newest : &rest->bits[word % WORDS];
+	if (*bits & bit)
 		return SEEN_TWICE;
-	*word |= bit;
+	*bits |= bit;
 	return SEEN_LATE;
 }
 
@@ -66,14 +83,14 @@ bucket_end(unsigned b)
 }
 
 void
-meter_arrival(struct meter *m, struct window *flow, uint64_t seq, uint64_t sent, uint64_t now)
+meter_arrival(struct meter *m, struct window *flow, struct window_rest *rest, uint64_t seq, uint64_t sent, uint64_t now)
 {
 	uint64_t latency = now > sent ? now - sent : 0;
 
 	if (m->last)
 		meter_max(&m->longest_gap, now - m->last);
 	m->last = now;
-	switch (window_see(flow, seq)) {
+	switch (window_see(flow, rest, seq)) {
 	case SEEN_TWICE:
 		meter_add(&m->duplicates, 1);
 		return;

@@ -10,16 +10,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Numbers seen lately. A number more than WINDOW behind the greatest can't be told from a duplicate. */
+/*
+ * Numbers seen lately. A number more than WINDOW behind the greatest can't be told from a duplicate. Those in one word with the
+ * greatest lie beside it, the others apart: while numbers come in order, one in 64 touches them. All zero: nothing was seen.
+ */
 #define WINDOW 2048
 
 struct window {
 	uint64_t end; /* the greatest seen, plus 1 */
-	uint64_t bits[WINDOW / 64];
+	uint64_t newest;
+};
+struct window_rest {
+	uint64_t bits[WINDOW / 64]; /* of an empty window: anything */
 };
 
 enum seen { SEEN_NEWEST, SEEN_LATE, SEEN_TWICE, SEEN_TOO_OLD };
-enum seen window_see(struct window *w, uint64_t number);
+enum seen window_see(struct window *w, struct window_rest *rest, uint64_t number);
 
 /* Latencies in buckets of 1/16 of an octave: within 6.3% at any size. */
 #define BUCKETS (16 * 40)
@@ -55,7 +61,7 @@ meter_get(const _Atomic uint64_t *v)
 
 void meter_clear(struct meter *m);
 /* A packet of a flow arrived that was sent at `sent`. */
-void meter_arrival(struct meter *m, struct window *flow, uint64_t seq, uint64_t sent, uint64_t now);
+void meter_arrival(struct meter *m, struct window *flow, struct window_rest *rest, uint64_t seq, uint64_t sent, uint64_t now);
 /* Beside meter_arrival(): the receiver's clock that stands still while it does not run; never 0. */
 void meter_watched(struct meter *m, uint64_t watched);
 /* Sent and not arrived. While packets are under way they count as lost. */

@@ -15,9 +15,11 @@ window(void **state)
 	enum { ALL = 100000 };
 	static uint8_t seen[ALL];
 	struct window w = {0};
+	struct window_rest rest;
 	uint64_t end = 0, at = 0;
 	uint32_t r = 1;
 
+	memset(&rest, 0xff, sizeof(rest));
 	for (int i = 0; i < 1000000; i++) {
 		r = r * 1664525 + 1013904223;
 		uint32_t kind = r >> 28;
@@ -27,13 +29,13 @@ window(void **state)
 		if (kind == 15)
 			at = n + 1;
 		enum seen want = n >= end ? SEEN_NEWEST : end - n > WINDOW ? SEEN_TOO_OLD : seen[n] ? SEEN_TWICE : SEEN_LATE;
-		assert_int_equal(window_see(&w, n), want);
+		assert_int_equal(window_see(&w, &rest, n), want);
 		seen[n] = 1;
 		end = n >= end ? n + 1 : end;
 	}
-	assert_int_equal(window_see(&w, UINT64_MAX - 1), SEEN_NEWEST);
-	assert_int_equal(window_see(&w, UINT64_MAX - 1), SEEN_TWICE);
-	assert_int_equal(window_see(&w, 5), SEEN_TOO_OLD);
+	assert_int_equal(window_see(&w, &rest, UINT64_MAX - 1), SEEN_NEWEST);
+	assert_int_equal(window_see(&w, &rest, UINT64_MAX - 1), SEEN_TWICE);
+	assert_int_equal(window_see(&w, &rest, 5), SEEN_TOO_OLD);
 }
 
 static void
@@ -41,11 +43,12 @@ books(void **state)
 {
 	struct meter *m = calloc(1, sizeof(*m));
 	struct window flow = {0};
+	struct window_rest rest;
 	static const uint64_t order[] = {0, 1, 3, 2, 2, 5, 5, 6};
 
 	meter_add(&m->sent, 8); /* 4 and 7 get lost */
 	for (unsigned i = 0; i < 8; i++)
-		meter_arrival(m, &flow, order[i], 1000 * i, 1000 * i + 100 * (i + 1));
+		meter_arrival(m, &flow, &rest, order[i], 1000 * i, 1000 * i + 100 * (i + 1));
 	assert_int_equal(m->received, 6);
 	assert_int_equal(meter_lost(m), 2);
 	assert_int_equal(m->duplicates, 2);
@@ -64,9 +67,10 @@ percentiles(void **state)
 {
 	struct meter *m = calloc(1, sizeof(*m));
 	struct window flow = {0};
+	struct window_rest rest;
 
 	for (uint64_t i = 0; i < 100000; i++)
-		meter_arrival(m, &flow, i, 0, i * 10);
+		meter_arrival(m, &flow, &rest, i, 0, i * 10);
 	for (int p = 1; p < 100; p++) {
 		uint64_t exact = (uint64_t)p * 10000, got = meter_latency(m, p / 100.0);
 		assert_true(got >= exact - 10 && got <= exact + exact / 15);
@@ -74,7 +78,7 @@ percentiles(void **state)
 	for (uint64_t ns = 1; ns < 1ull << 50; ns = ns * 9 / 8 + 1) {
 		meter_clear(m);
 		memset(&flow, 0, sizeof(flow));
-		meter_arrival(m, &flow, 0, 1, 1 + ns);
+		meter_arrival(m, &flow, &rest, 0, 1, 1 + ns);
 		assert_int_equal(meter_latency(m, 0.5), ns < 1ull << 43 ? ns : meter_latency(m, 0.5));
 	}
 	free(m);

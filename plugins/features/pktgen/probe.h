@@ -23,7 +23,7 @@ struct probe {
 	uint8_t direction;
 	uint32_t flow; /* the session's number, or the stream's; 24 bits */
 	uint16_t run;  /* which measurement; stray packets of an older one don't count */
-	uint64_t seq;  /* within the flow and direction; 40 bits */
+	uint64_t seq;  /* within the flow; 40 bits */
 	uint64_t time; /* ns, when the clock said that it should go; 48 bits: 78 hours */
 };
 

@@ -8,13 +8,16 @@ bool
 pace_due(struct pace *p, uint64_t rate, uint64_t now, uint64_t *due)
 {
 	if (rate != p->rate)
-		*p = (struct pace){.rate = rate, .from = now};
-	if (rate == 0)
+		*p = (struct pace){.rate = rate, .due = now};
+	if (rate == 0 || p->due > now)
 		return false;
-	*due = p->from + (uint64_t)((unsigned __int128)p->fired * SECOND / rate);
-	if (*due > now)
-		return false;
-	p->fired++;
+	*due = p->due;
+	p->due += SECOND / rate;
+	p->part += SECOND % rate;
+	if (p->part >= rate) {
+		p->part -= rate;
+		p->due++;
+	}
 	return true;
 }
 

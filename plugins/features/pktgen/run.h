@@ -14,7 +14,8 @@
 
 /* Things that are due at a rate. A new rate begins when it is first asked for, not when the run did. */
 struct pace {
-	uint64_t rate, from, fired;
+	uint64_t rate, due;
+	uint64_t part; /* of a nanosecond by which it is due later, in 1 / rate: so none is lost */
 };
 /* Whether one is due; it is taken. When it was due is told. */
 bool pace_due(struct pace *p, uint64_t rate, uint64_t now, uint64_t *due);

@@ -4,9 +4,6 @@
 
 #include <tailrace/udp.h>
 
-/* Indexes say whose they are: no table. The constant keeps 0, which means "none", out of use. */
-#define INDEX_MIX 0x9d2c5680u
-#define GENERATIONS 256u
 #define BACKLOG_MAX 128 /* of 256: with that many jobs in use none is begun, so that answers find one */
 
 enum work_kind { WORK_DERIVE, WORK_INITIATE, WORK_RESPONSE, WORK_ANSWER };
@@ -25,47 +22,42 @@ struct work {
 _Static_assert(sizeof(struct work) <= TR_JOB_DATA, "a job's data");
 
 static uint32_t
+number_of(const struct pktgen *g, const struct session *s)
+{
+	return (uint32_t)(s - g->session);
+}
+
+static uint32_t
 new_index(const struct pktgen *g, struct session *s)
 {
-	uint32_t n = (uint32_t)(s - g->session);
-
-	return (n * GENERATIONS + s->generation++) ^ INDEX_MIX;
+	return (number_of(g, s) * GENERATIONS + s->generation++) ^ INDEX_MIX;
 }
 
-struct session *
-session_by_index(struct pktgen *g, uint32_t index)
+static struct hot *
+hot_of(const struct pktgen *g, const struct session *s)
 {
-	uint32_t n = (index ^ INDEX_MIX) / GENERATIONS;
-
-	return n < g->o.sessions ? &g->session[n] : NULL;
+	return &g->hot[number_of(g, s)];
 }
 
-struct keypair *
-keypair_by_index(struct session *s, uint32_t index)
+uint32_t
+session_shift(const struct pktgen *g, uint32_t n)
 {
-	for (int i = 0; i < SLOTS; i++)
-		if (s->slot[i].valid && s->slot[i].local == index)
-			return &s->slot[i];
-	return NULL;
+	return g->rounds + (n < g->roamer);
 }
 
 uint16_t
-session_port(const struct pktgen *g, const struct session *s)
+session_port(const struct pktgen *g, uint32_t n)
 {
-	return (uint16_t)(g->o.port + ((uint32_t)(s - g->session) + s->shift) % (uint32_t)(65536 - g->o.port));
-}
+	const uint32_t ports = (uint32_t)(65536 - g->o.port), at = n + session_shift(g, n);
 
-bool
-session_alive(const struct session *s, uint64_t now)
-{
-	return s->slot[CURRENT].valid && now - s->slot[CURRENT].created < REJECT_AFTER;
+	return (uint16_t)(g->o.port + (at < ports ? at : at % ports));
 }
 
 /* Counts who is up, and when all were since they began. */
 static void
 note_up(struct pktgen *g, struct session *s, uint64_t now)
 {
-	const bool up = session_alive(s, now);
+	const bool up = session_alive(hot_of(g, s), now);
 
 	if (up == s->up || s->epoch != g->epoch)
 		return;
@@ -76,12 +68,25 @@ note_up(struct pktgen *g, struct session *s, uint64_t now)
 		atomic_store_explicit(&g->all_up_ns, now - g->epoch_at, memory_order_relaxed);
 }
 
-void
-session_confirm(struct session *s)
+static void
+move_keypair(struct pktgen *g, uint32_t n, enum slot from, enum slot to)
 {
-	s->slot[PREVIOUS] = s->slot[CURRENT];
-	s->slot[CURRENT] = s->slot[NEXT];
-	s->slot[NEXT].valid = false;
+	g->hot[n].slot[to] = g->hot[n].slot[from];
+	g->session[n].received[to] = g->session[n].received[from];
+}
+
+static void
+end_keypair(struct pktgen *g, struct keypair *k)
+{
+	g->host->crypto->wipe(k, sizeof(*k));
+}
+
+void
+session_confirm(struct pktgen *g, uint32_t n)
+{
+	move_keypair(g, n, CURRENT, PREVIOUS);
+	move_keypair(g, n, NEXT, CURRENT);
+	end_keypair(g, &g->hot[n].slot[NEXT]);
 }
 
 void
@@ -138,41 +143,48 @@ send_handshake(struct tr_node *node, struct pktgen *g, struct session *s, uint8_
 	g->jitter = g->jitter * 6364136223846793005u + 1442695040888963407u;
 	s->handshake_at = now;
 	s->retry_at = now + REKEY_TIMEOUT + (g->jitter >> 33) % (SECOND / 3);
-	send_message(node, g, s, msg, len);
+	send_message(node, g, number_of(g, s), msg, len);
 }
 
-static struct keypair
-new_keypair(const struct work *w, bool initiator, uint32_t remote, uint64_t now)
+static void
+new_keypair(struct keypair *k, const struct work *w, bool initiator, uint32_t remote, uint64_t now)
 {
-	return (struct keypair){.valid = true, .initiator = initiator, .local = w->index, .remote = remote, .created = now,
-		.keys = w->keys};
+	*k = (struct keypair){.send = {.until = now + REJECT_AFTER, .remote = remote, .initiator = initiator},
+		.receive = {.until = now + REJECT_AFTER, .local = w->index}};
+	memcpy(k->send.key, w->keys.send, sizeof(k->send.key));
+	memcpy(k->receive.key, w->keys.receive, sizeof(k->receive.key));
 }
 
 static void
 response_done(struct tr_node *node, struct pktgen *g, struct session *s, const struct work *w)
 {
+	const uint32_t n = number_of(g, s);
+	struct hot *h = &g->hot[n];
+
 	if (!w->ok || s->pending_index != w->index)
 		return;
-	s->slot[PREVIOUS] = s->slot[NEXT].valid ? s->slot[NEXT] : s->slot[CURRENT];
-	s->slot[NEXT].valid = false;
-	s->slot[CURRENT] = new_keypair(w, true, hs_get32(w->msg + 4), *node->now);
+	move_keypair(g, n, h->slot[NEXT].send.until ? NEXT : CURRENT, PREVIOUS);
+	end_keypair(g, &h->slot[NEXT]);
+	new_keypair(&h->slot[CURRENT], w, true, hs_get32(w->msg + 4), *node->now);
 	s->pending_index = 0;
 	g->host->crypto->wipe(&s->pending, sizeof(s->pending));
-	s->unanswered_from = 0;
+	h->t.unanswered_from = 0;
 	node->count[SESSIONS]++;
 	note_up(g, s, *node->now);
-	keepalive_out(node, g, s, *node->now); /* the responder waits for this before it sends */
+	keepalive_out(node, g, n, *node->now); /* the responder waits for this before it sends */
 }
 
 static void
 answer_done(struct tr_node *node, struct pktgen *g, struct session *s, struct work *w)
 {
+	struct hot *h = hot_of(g, s);
+
 	if (!w->ok || memcmp(w->timestamp, s->timestamp, 12) <= 0)
 		return;
 	memcpy(s->timestamp, w->timestamp, 12);
-	s->slot[PREVIOUS].valid = false;
-	s->slot[NEXT] = new_keypair(w, false, w->hs.remote_index, *node->now);
-	s->unanswered_from = 0;
+	end_keypair(g, &h->slot[PREVIOUS]);
+	new_keypair(&h->slot[NEXT], w, false, w->hs.remote_index, *node->now);
+	h->t.unanswered_from = 0;
 	node->count[SESSIONS]++;
 	node->count[RESPONSES]++;
 	send_handshake(node, g, s, w->msg, HS_RESPONSE);
@@ -215,7 +227,7 @@ work_new(struct tr_node *node, struct pktgen *g, struct session *s, enum work_ki
 	struct work *w = (struct work *)job->data;
 	memset(w, 0, sizeof(*w));
 	w->kind = kind;
-	w->session = (uint32_t)(s - g->session);
+	w->session = number_of(g, s);
 	w->seed = g->o.seed;
 	w->derived = s->derived;
 	w->id = s->id;
@@ -250,7 +262,7 @@ begin_work(struct tr_node *node, struct pktgen *g, struct session *s, enum work_
 static struct session *
 by_port(struct pktgen *g, uint16_t port, const uint8_t *msg)
 {
-	const uint32_t ports = (uint32_t)(65536 - g->o.port), most = g->session[0].shift;
+	const uint32_t ports = (uint32_t)(65536 - g->o.port), most = session_shift(g, 0);
 
 	for (uint32_t back = 0; back <= 2 && back <= most; back++) {
 		uint32_t n = (port - (uint32_t)g->o.port + ports - (most - back) % ports) % ports;
@@ -280,11 +292,19 @@ initiation_in(struct tr_node *node, struct pktgen *g, struct rte_mbuf *m, const 
 	return TR_DROP(DROP_RECEIVED);
 }
 
+static struct session *
+by_index(struct pktgen *g, uint32_t index)
+{
+	const uint32_t n = session_by_index(index);
+
+	return n < g->o.sessions ? &g->session[n] : NULL;
+}
+
 static uint16_t
 response_in(struct tr_node *node, struct pktgen *g, const uint8_t *msg)
 {
-	uint32_t index = hs_get32(msg + 8);
-	struct session *s = session_by_index(g, index);
+	const uint32_t index = hs_get32(msg + 8);
+	struct session *s = by_index(g, index);
 
 	if (!s || !s->pending_index || s->pending_index != index)
 		return TR_DROP(DROP_UNKNOWN);
@@ -304,7 +324,7 @@ response_in(struct tr_node *node, struct pktgen *g, const uint8_t *msg)
 static uint16_t
 cookie_in(struct tr_node *node, struct pktgen *g, const uint8_t *msg)
 {
-	struct session *s = session_by_index(g, hs_get32(msg + 4));
+	struct session *s = by_index(g, hs_get32(msg + 4));
 	uint8_t cookie[16];
 
 	if (hs_get32(msg + 4) == FLOOD_INDEX) {
@@ -338,40 +358,46 @@ handshake_in(struct tr_node *node, struct pktgen *g, struct rte_mbuf *m, const u
 static bool
 wants_initiation(const struct pktgen *g, const struct session *s, uint64_t now)
 {
-	const struct keypair *k = &s->slot[CURRENT];
+	const struct hot *h = hot_of(g, s);
+	const struct sending *k = &h->slot[CURRENT].send;
 
 	if (now < s->retry_at)
 		return false;
-	if (s->unanswered_from && now - s->unanswered_from >= KEEPALIVE_TIMEOUT + REKEY_TIMEOUT)
+	if (h->t.unanswered_from && gone(h->t.unanswered_from, KEEPALIVE_TIMEOUT + REKEY_TIMEOUT, now))
 		return true;
-	if (!session_alive(s, now))
+	if (!session_alive(h, now))
 		return g->o.initiate;
-	return k->initiator && now - k->created >= REKEY_AFTER && s->sent_at && now - s->sent_at < KEEPALIVE_TIMEOUT;
+	return k->initiator && now >= k->until - REJECT_AFTER + REKEY_AFTER && k->sent_at && !gone(k->sent_at, KEEPALIVE_TIMEOUT, now);
 }
 
 /* As after a restart: nothing is left of its sessions, and it may call at once. */
 static void
 begin_anew(struct pktgen *g, struct session *s)
 {
-	g->host->crypto->wipe(s->slot, sizeof(s->slot));
+	struct hot *h = hot_of(g, s);
+
+	g->host->crypto->wipe(h->slot, sizeof(h->slot));
 	g->host->crypto->wipe(&s->pending, sizeof(s->pending));
 	s->pending_index = 0;
 	s->up = false;
 	s->epoch = g->epoch;
-	s->retry_at = s->cookie_at = s->unanswered_from = s->heard_from = 0;
+	s->retry_at = s->cookie_at = 0;
+	h->t.unanswered_from = h->t.heard_from = 0;
 }
 
 static void
 session_tick(struct tr_node *node, struct pktgen *g, struct session *s, uint64_t now)
 {
+	struct hot *h = hot_of(g, s);
+
 	for (int i = 0; i < SLOTS; i++)
-		if (s->slot[i].valid && now - s->slot[i].created >= REJECT_AFTER)
-			g->host->crypto->wipe(&s->slot[i], sizeof(s->slot[i]));
+		if (h->slot[i].send.until && now >= h->slot[i].send.until)
+			end_keypair(g, &h->slot[i]);
 	if (s->epoch != g->epoch)
 		begin_anew(g, s);
 	note_up(g, s, now);
-	if (session_alive(s, now) && s->heard_from && now - s->heard_from >= KEEPALIVE_TIMEOUT)
-		keepalive_out(node, g, s, now);
+	if (session_alive(h, now) && h->t.heard_from && gone(h->t.heard_from, KEEPALIVE_TIMEOUT, now))
+		keepalive_out(node, g, number_of(g, s), now);
 	if (s->busy)
 		return;
 	if (!s->derived && !g->o.initiate) {

@@ -45,6 +45,7 @@ struct stream {
 	char *size_text;
 	struct replay *replay;
 	struct stream_flow *flow;
+	struct window_rest *rest; /* of arrived, of each flow */
 	struct pattern pattern;
 	struct run run;
 	struct sizes sizes;
@@ -205,7 +206,7 @@ measure(struct tr_node *node, struct stream *s, const struct rte_mbuf *m)
 		return;
 	}
 	const uint64_t now = s->host->now(s->instance);
-	meter_arrival(&s->meter, &flow_of(s, p.flow)->arrived, p.seq, now - probe_age(p.time, now), now);
+	meter_arrival(&s->meter, &flow_of(s, p.flow)->arrived, &s->rest[p.flow], p.seq, now - probe_age(p.time, now), now);
 	watch(s, *node->now);
 	meter_watched(&s->meter, s->watched);
 }
@@ -269,6 +270,7 @@ stream_destroy(void *self)
 	replay_free(s->replay);
 	free(s->size_text);
 	free(s->flow);
+	free(s->rest);
 	free(s);
 }
 
@@ -282,10 +284,11 @@ stream_create(struct tr_instance *instance, const struct tr_host *host, const vo
 	if (!s)
 		return host->fail(instance, "out of memory"), NULL;
 	s->flow = calloc(o->flows, sizeof(*s->flow)); /* touched only when used */
+	s->rest = calloc(o->flows, sizeof(*s->rest));
 	s->host = host;
 	s->instance = instance;
 	s->o = *o;
-	if (!s->flow)
+	if (!s->flow || !s->rest)
 		snprintf(why, sizeof(why), "out of memory for %lu flows", (unsigned long)o->flows);
 	else if (o->pcap)
 		s->replay = replay_read(o->pcap, why, sizeof(why));

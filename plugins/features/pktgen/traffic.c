@@ -2,23 +2,26 @@
 /* Data packets: the sender's clock, sealing and opening whole bursts, and what arrives. */
 #include "pktgen.h"
 
+#include <rte_prefetch.h>
 #include <tailrace/udp.h>
 
+#define AHEAD 8 /* sessions whose lines are asked for before their turn */
+
 void
-endpoint_of(const struct pktgen *g, const struct session *s, struct tr_meta *meta)
+endpoint_of(const struct pktgen *g, uint32_t session, struct tr_meta *meta)
 {
 	const struct tr_addr *from = g->o.from.items;
 
 	meta->endpoint = g->gateway;
-	meta->endpoint.local_port = session_port(g, s);
+	meta->endpoint.local_port = session_port(g, session);
 	if (g->o.from.n > 0)
-		memcpy(meta->endpoint.local, from[((uint32_t)(s - g->session) + s->shift) % g->o.from.n].ip, sizeof(meta->endpoint.local));
+		memcpy(meta->endpoint.local, from[(session + session_shift(g, session)) % g->o.from.n].ip, sizeof(meta->endpoint.local));
 	meta->in = TR_IN_SELF;
 	meta->flags = TR_META_OWN;
 }
 
 void
-send_message(struct tr_node *node, struct pktgen *g, const struct session *s, const void *msg, uint16_t len)
+send_message(struct tr_node *node, struct pktgen *g, uint32_t session, const void *msg, uint16_t len)
 {
 	struct rte_mbuf *m = g->host->packet_new(node);
 	void *data = m ? rte_pktmbuf_append(m, len) : NULL;
@@ -30,15 +33,15 @@ send_message(struct tr_node *node, struct pktgen *g, const struct session *s, co
 		return;
 	}
 	memcpy(data, msg, len);
-	endpoint_of(g, s, tr_meta(m));
+	endpoint_of(g, session, tr_meta(m));
 	g->host->emit(node, OUT_CIPHER, &m, 1);
 }
 
 /* Room for a data message of `padded` bytes, its header written and its counter taken. NULL: none. */
 static struct rte_mbuf *
-data_message(struct tr_node *node, struct pktgen *g, struct session *s, uint16_t padded, struct tr_aead *a)
+data_message(struct tr_node *node, struct pktgen *g, uint32_t session, uint16_t padded, struct tr_aead *a)
 {
-	struct keypair *k = &s->slot[CURRENT];
+	struct sending *k = &g->hot[session].slot[CURRENT].send;
 	struct rte_mbuf *m = g->host->packet_new(node);
 	uint8_t *p = m ? (uint8_t *)rte_pktmbuf_append(m, (uint16_t)(DATA_HEADER + padded + TR_AEAD_TAG)) : NULL;
 	const uint32_t type = HS_TYPE_DATA;
@@ -52,38 +55,40 @@ data_message(struct tr_node *node, struct pktgen *g, struct session *s, uint16_t
 	memcpy(p, &type, 4);
 	memcpy(p + 4, &k->remote, 4);
 	memcpy(p + 8, &k->counter, 8);
-	*a = (struct tr_aead){.key = k->keys.send, .counter = k->counter++, .data = p + DATA_HEADER, .len = padded};
-	endpoint_of(g, s, tr_meta(m));
+	*a = (struct tr_aead){.key = k->key, .counter = k->counter++, .data = p + DATA_HEADER, .len = padded};
+	k->sent_at = moment(*node->now);
+	endpoint_of(g, session, tr_meta(m));
 	return m;
 }
 
 void
-keepalive_out(struct tr_node *node, struct pktgen *g, struct session *s, uint64_t now)
+keepalive_out(struct tr_node *node, struct pktgen *g, uint32_t session, uint64_t now)
 {
 	struct tr_aead a;
-	struct rte_mbuf *m = data_message(node, g, s, 0, &a);
+	struct rte_mbuf *m = data_message(node, g, session, 0, &a);
 
 	if (!m)
 		return;
 	g->host->aead_seal(node, &a, 1);
 	g->host->emit(node, OUT_CIPHER, &m, 1);
-	s->heard_from = 0;
-	s->sent_at = now;
+	g->hot[session].t.heard_from = 0;
 	node->count[KEEPALIVES]++;
 }
 
 /* ---- Arrivals ---- */
 
-static struct flow *
-flow_of(struct session *s, enum direction d, uint32_t run)
+/* As of this run: what an earlier one left is forgotten. */
+static struct tally *
+tally_of(struct pktgen *g, uint32_t session)
 {
-	struct flow *f = &s->flow[d];
+	struct tally *t = &g->hot[session].t;
 
-	if (f->run != run) {
-		memset(f, 0, sizeof(*f));
-		f->run = run;
+	if (t->run != (uint16_t)g->run.number) {
+		memset(t->arrived, 0, sizeof(t->arrived));
+		t->seq = 0;
+		t->run = (uint16_t)g->run.number;
 	}
-	return f;
+	return t;
 }
 
 /* Whom a session sends to, in direction through. */
@@ -103,14 +108,13 @@ traffic_watch(struct pktgen *g, uint64_t now)
 	g->looked_at = now;
 }
 
-/* `by`: the session that it was sealed for; NULL: it came in clear. */
-static void
-measure(struct tr_node *node, struct pktgen *g, const uint8_t *ip, size_t len, const struct session *by)
-{
-	struct probe p;
+#define IN_CLEAR UINT32_MAX
 
-	enum probe_kind kind = probe_read(&p, &g->pattern, ip, len);
-	if (kind == PROBE_NONE || p.flow >= g->o.sessions || (p.direction == UP) == (by != NULL)) {
+/* `by`: the session that it was sealed for, or IN_CLEAR. `now`: when the burst was looked at. */
+static void
+measure(struct tr_node *node, struct pktgen *g, const struct probe *p, enum probe_kind kind, uint32_t by, uint64_t now)
+{
+	if (kind == PROBE_NONE || p->flow >= g->o.sessions || (p->direction == UP) == (by != IN_CLEAR)) {
 		node->count[OTHER]++;
 		return;
 	}
@@ -118,47 +122,18 @@ measure(struct tr_node *node, struct pktgen *g, const uint8_t *ip, size_t len, c
 		node->count[CORRUPT]++;
 		return;
 	}
-	if (p.run != (uint16_t)g->run.number) {
+	if (p->run != (uint16_t)g->run.number) {
 		node->count[STALE]++;
 		return;
 	}
-	if (by && by != &g->session[p.direction == THROUGH ? after(g, p.flow) : p.flow]) {
+	if (by != IN_CLEAR && by != (p->direction == THROUGH ? after(g, p->flow) : p->flow)) {
 		node->count[FOREIGN]++;
 		return;
 	}
-	struct flow *f = flow_of(&g->session[p.flow], p.direction, p.run);
-	uint64_t now = g->host->now(g->instance);
-	meter_arrival(&g->meter[p.direction], &f->arrived, p.seq, now - probe_age(p.time, now), now);
-	traffic_watch(g, *node->now);
-	meter_watched(&g->meter[p.direction], g->watched);
-}
-
-/* What an authentic packet changes, in the order of the protocol: replay, confirmation, timers, contents. */
-static uint16_t
-opened(struct tr_node *node, struct pktgen *g, const struct tr_aead *a, uint32_t index)
-{
-	struct session *s = session_by_index(g, index);
-	struct keypair *k = keypair_by_index(s, index); /* by index: an earlier packet of the burst may have moved it */
-
-	switch (k ? window_see(&k->window, a->counter) : SEEN_TOO_OLD) {
-	case SEEN_TWICE:
-		meter_add(&g->counter_twice, 1);
-		return TR_DROP(DROP_REPLAY);
-	case SEEN_TOO_OLD:
-		meter_add(&g->counter_old, 1);
-		return TR_DROP(DROP_REPLAY);
-	default:
-		break;
-	}
-	if (k == &s->slot[NEXT])
-		session_confirm(s);
-	s->unanswered_from = 0;
-	if (a->len > 0) {
-		if (!s->heard_from)
-			s->heard_from = *node->now;
-		measure(node, g, a->data, a->len, s);
-	}
-	return TR_DROP(DROP_RECEIVED);
+	struct meter *m = &g->meter[p->direction];
+	meter_arrival(m, &tally_of(g, p->flow)->arrived[p->direction], &g->session[p->flow].arrived[p->direction], p->seq,
+		now - probe_age(p->time, now), now);
+	meter_watched(m, g->watched);
 }
 
 struct batch {
@@ -168,14 +143,74 @@ struct batch {
 	uint16_t n;
 };
 
+static struct keypair *
+keypair_by_index(struct hot *h, uint32_t index)
+{
+	for (int i = 0; i < SLOTS; i++)
+		if (h->slot[i].receive.until && h->slot[i].receive.local == index)
+			return &h->slot[i];
+	return NULL;
+}
+
+/* What an authentic packet changes, in the order of the protocol: replay, confirmation, timers, contents. */
+static uint16_t
+opened(struct tr_node *node, struct pktgen *g, const struct tr_aead *a, uint32_t index, uint64_t now)
+{
+	const uint32_t n = session_by_index(index);
+	struct hot *h = &g->hot[n];
+	struct keypair *k = keypair_by_index(h, index); /* by index: an earlier packet of the burst may have moved it */
+
+	switch (k ? window_see(&k->receive.window, &g->session[n].received[k - h->slot], a->counter) : SEEN_TOO_OLD) {
+	case SEEN_TWICE:
+		meter_add(&g->counter_twice, 1);
+		return TR_DROP(DROP_REPLAY);
+	case SEEN_TOO_OLD:
+		meter_add(&g->counter_old, 1);
+		return TR_DROP(DROP_REPLAY);
+	default:
+		break;
+	}
+	if (k == &h->slot[NEXT])
+		session_confirm(g, n);
+	h->t.unanswered_from = 0;
+	if (a->len > 0) {
+		struct probe p;
+		if (!h->t.heard_from)
+			h->t.heard_from = moment(*node->now);
+		const enum probe_kind kind = probe_read(&p, &g->pattern, a->data, a->len);
+		measure(node, g, &p, kind, n, now);
+	}
+	return TR_DROP(DROP_RECEIVED);
+}
+
 static void
 open_batch(struct tr_node *node, struct pktgen *g, struct batch *b, uint16_t *gate)
 {
-	if (b->n > 0)
-		g->host->aead_open(node, b->a, b->n);
+	if (b->n == 0)
+		return;
+	g->host->aead_open(node, b->a, b->n);
+	const uint64_t now = g->host->now(g->instance);
 	for (uint16_t i = 0; i < b->n; i++)
-		gate[b->at[i]] = b->a[i].ok ? opened(node, g, &b->a[i], b->index[i]) : TR_DROP(DROP_FORGED);
+		gate[b->at[i]] = b->a[i].ok ? opened(node, g, &b->a[i], b->index[i], now) : TR_DROP(DROP_FORGED);
+	traffic_watch(g, *node->now);
 	b->n = 0;
+}
+
+/* The lines of the sessions that a burst is for, all of them at once. */
+static void
+ask_for(struct pktgen *g, struct rte_mbuf **pkts, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++) {
+		size_t len;
+		const uint8_t *msg = tr_udp_payload(pkts[i], &len);
+		if (len < DATA_MIN)
+			continue;
+		const uint32_t session = session_by_index(hs_get32(msg + 4));
+		if (session >= g->o.sessions)
+			continue;
+		rte_prefetch0(&g->hot[session].slot[CURRENT].receive);
+		rte_prefetch0(&g->hot[session].t);
+	}
 }
 
 void
@@ -184,6 +219,7 @@ traffic_in(struct tr_node *node, struct pktgen *g, struct rte_mbuf **pkts, uint1
 	struct batch b;
 
 	b.n = 0;
+	ask_for(g, pkts, n);
 	for (uint16_t i = 0; i < n; i++) {
 		size_t len;
 		uint8_t *msg = tr_udp_payload(pkts[i], &len);
@@ -191,16 +227,15 @@ traffic_in(struct tr_node *node, struct pktgen *g, struct rte_mbuf **pkts, uint1
 			gate[i] = len < DATA_MIN ? TR_DROP(DROP_MALFORMED) : handshake_in(node, g, pkts[i], msg, len);
 			continue;
 		}
-		uint32_t index = hs_get32(msg + 4);
-		struct session *s = session_by_index(g, index);
-		struct keypair *k = s ? keypair_by_index(s, index) : NULL;
-		if (!k || *node->now - k->created >= REJECT_AFTER) {
+		const uint32_t index = hs_get32(msg + 4), session = session_by_index(index);
+		const struct keypair *k = session < g->o.sessions ? keypair_by_index(&g->hot[session], index) : NULL;
+		if (!k || *node->now >= k->receive.until) {
 			gate[i] = TR_DROP(DROP_UNKNOWN);
 			continue;
 		}
 		b.index[b.n] = index;
 		b.at[b.n] = i;
-		b.a[b.n++] = (struct tr_aead){.key = k->keys.receive, .counter = hs_get64(msg + 8), .data = msg + DATA_HEADER,
+		b.a[b.n++] = (struct tr_aead){.key = k->receive.key, .counter = hs_get64(msg + 8), .data = msg + DATA_HEADER,
 			.len = (uint32_t)(len - DATA_MIN)};
 		if (b.n == BURST)
 			open_batch(node, g, &b, gate);
@@ -211,38 +246,54 @@ traffic_in(struct tr_node *node, struct pktgen *g, struct rte_mbuf **pkts, uint1
 void
 plain_in(struct tr_node *node, struct pktgen *g, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate)
 {
+	struct probe p[TR_BURST];
+	enum probe_kind kind[TR_BURST];
+
 	for (uint16_t i = 0; i < n; i++) {
-		measure(node, g, rte_pktmbuf_mtod(pkts[i], const uint8_t *), rte_pktmbuf_data_len(pkts[i]), NULL);
+		kind[i] = probe_read(&p[i], &g->pattern, rte_pktmbuf_mtod(pkts[i], const uint8_t *), rte_pktmbuf_data_len(pkts[i]));
+		if (kind[i] == PROBE_OURS && p[i].flow < g->o.sessions)
+			rte_prefetch0(&g->hot[p[i].flow].t);
+	}
+	const uint64_t now = g->host->now(g->instance);
+	for (uint16_t i = 0; i < n; i++) {
+		measure(node, g, &p[i], kind[i], IN_CLEAR, now);
 		gate[i] = TR_DROP(DROP_RECEIVED);
 	}
+	traffic_watch(g, *node->now);
 }
 
 /* ---- The sender ---- */
 
 struct outgoing {
 	struct rte_mbuf *sealed[BURST], *plain[BURST];
-	struct session *by[BURST];
+	uint32_t by[BURST];
 	struct tr_aead a[BURST];
 	uint16_t n_sealed, n_plain;
 };
 
-/* The next session in turn that can send; NULL after all were asked. */
-static struct session *
+#define NOBODY UINT32_MAX
+
+/* The next session in turn that can send. */
+static uint32_t
 next_session(struct pktgen *g, uint64_t now)
 {
 	for (uint32_t i = 0; i < g->o.sessions; i++) {
-		struct session *s = &g->session[g->next];
-		g->next = g->next + 1 == g->o.sessions ? 0 : g->next + 1;
-		if (session_alive(s, now))
-			return s;
+		const uint32_t n = g->next;
+		g->next = n + 1 == g->o.sessions ? 0 : n + 1;
+		if (n + AHEAD < g->o.sessions) {
+			rte_prefetch0(&g->hot[n + AHEAD].t);
+			rte_prefetch0(&g->hot[n + AHEAD].slot[CURRENT].send);
+		}
+		if (session_alive(&g->hot[n], now))
+			return n;
 		if (i == 64) /* don't stop the clock for a search; the rest come next time */
 			break;
 	}
-	return NULL;
+	return NOBODY;
 }
 
 static enum direction
-direction_of(enum mode mode, struct session *s)
+direction_of(enum mode mode, const struct tally *t)
 {
 	switch (mode) {
 	case MODE_UP:
@@ -254,12 +305,11 @@ direction_of(enum mode mode, struct session *s)
 	case MODE_BOTH:
 		break;
 	}
-	s->down_next = !s->down_next;
-	return s->down_next ? UP : DOWN;
+	return t->seq & 1 ? DOWN : UP;
 }
 
 static bool
-put_sealed(struct tr_node *node, struct pktgen *g, struct session *s, struct probe *p, uint16_t size,
+put_sealed(struct tr_node *node, struct pktgen *g, const struct probe *p, uint16_t size,
 	const struct tr_addr *from, const struct tr_addr *to, struct outgoing *out)
 {
 	uint16_t padded = (uint16_t)((size + 15) & ~15);
@@ -267,23 +317,23 @@ put_sealed(struct tr_node *node, struct pktgen *g, struct session *s, struct pro
 
 	if (padded > mtu)
 		padded = size > mtu ? size : mtu;
-	struct rte_mbuf *m = data_message(node, g, s, padded, &out->a[out->n_sealed]);
+	struct rte_mbuf *m = data_message(node, g, p->flow, padded, &out->a[out->n_sealed]);
 	if (!m)
 		return false;
 	uint8_t *ip = out->a[out->n_sealed].data;
 	probe_write(ip, size, &(struct probe_path){from, to, PROBE_PORT, PROBE_PORT}, &g->pattern, p);
 	memset(ip + size, 0, (size_t)(padded - size));
-	out->by[out->n_sealed] = s;
+	out->by[out->n_sealed] = p->flow;
 	out->sealed[out->n_sealed++] = m;
-	s->sent_at = *node->now;
-	s->heard_from = 0;
-	if (!s->unanswered_from)
-		s->unanswered_from = *node->now;
+	struct tally *t = &g->hot[p->flow].t;
+	t->heard_from = 0;
+	if (!t->unanswered_from)
+		t->unanswered_from = moment(*node->now);
 	return true;
 }
 
 static bool
-put_plain(struct tr_node *node, struct pktgen *g, struct probe *p, uint16_t size, const struct tr_addr *from,
+put_plain(struct tr_node *node, struct pktgen *g, const struct probe *p, uint16_t size, const struct tr_addr *from,
 	const struct tr_addr *to, struct outgoing *out)
 {
 	struct rte_mbuf *m = g->host->packet_new(node);
@@ -309,27 +359,26 @@ put_plain(struct tr_node *node, struct pktgen *g, struct probe *p, uint16_t size
 static void
 put(struct tr_node *node, struct pktgen *g, enum mode mode, uint64_t time, struct outgoing *out)
 {
-	struct session *s = next_session(g, *node->now);
-	uint16_t size = sizes_next(&g->sizes);
+	const uint32_t n = next_session(g, *node->now);
+	const uint16_t size = sizes_next(&g->sizes);
 
-	if (!s) {
+	if (n == NOBODY) {
 		node->count[NO_SESSION]++;
 		return;
 	}
-	enum direction d = direction_of(mode, s);
-	uint32_t number = (uint32_t)(s - g->session);
-	struct flow *f = flow_of(s, d, g->run.number);
-	struct probe p = {.direction = (uint8_t)d, .flow = number, .run = (uint16_t)g->run.number, .seq = f->seq, .time = time};
-	struct tr_addr inside = probe_address(&g->o.inside, number), to = g->o.sink;
+	struct tally *t = tally_of(g, n);
+	const enum direction d = direction_of(mode, t);
+	const struct probe p = {.direction = (uint8_t)d, .flow = n, .run = (uint16_t)g->run.number, .seq = t->seq, .time = time};
+	struct tr_addr inside = probe_address(&g->o.inside, n), to = g->o.sink;
 	bool sent;
 	if (d == THROUGH)
-		to = probe_address(&g->o.inside, after(g, number));
+		to = probe_address(&g->o.inside, after(g, n));
 	if (d == DOWN)
 		sent = put_plain(node, g, &p, size, &g->o.sink, &inside, out);
 	else
-		sent = put_sealed(node, g, s, &p, size, &inside, &to, out);
+		sent = put_sealed(node, g, &p, size, &inside, &to, out);
 	if (sent) {
-		f->seq++;
+		t->seq++;
 		meter_add(&g->meter[d].sent, 1);
 	}
 }

@@ -107,9 +107,9 @@ start_engine(const char *plugins, const char *pipeline, uint16_t workers)
 	char wireguard[256];
 	snprintf(wireguard, sizeof(wireguard), "%s/transport/wireguard", plugins);
 	int n = access(wireguard, F_OK) != 0 ? snprintf(cfg, sizeof(cfg), "plugins = { directories = [\"%s\"]; };", plugins) :
-		snprintf(cfg, sizeof(cfg), "plugins = { directories = [\"%s\", \"%s/nat/stun\", \"%s/dns/magicdns\"]; };",
-			wireguard, plugins, plugins);
-	if (n < 0 || (size_t)n > sizeof(cfg) / 2)
+		snprintf(cfg, sizeof(cfg), "plugins = { directories = [\"%s\", \"%s/nat/stun\", \"%s/dns/magicdns\", \"%s/features/pktgen\"]; };",
+			wireguard, plugins, plugins, plugins);
+	if (n < 0 || (size_t)n > sizeof(cfg) - 256)
 		give_up("the path of the plugins is too long");
 	make_dir();
 	snprintf(cfg + n, sizeof(cfg) - (size_t)n, "ports = { wan = { device = \"bench0\"; }; lan = { device = \"bench1\"; }; };"
@@ -406,6 +406,74 @@ box_port_alone(struct rte_mbuf **pkts, enum box_port in)
 	return clocks;
 }
 
+/* As a driver would have it: with room for headers before the frame. */
+static void
+arrive(struct rte_mbuf *m)
+{
+	uint8_t *at = (uint8_t *)m->buf_addr + TR_HEADROOM;
+
+	memmove(at, rte_pktmbuf_mtod(m, uint8_t *), m->data_len);
+	m->data_off = TR_HEADROOM;
+}
+
+void
+box_cable(void)
+{
+	static struct rte_mbuf *cable[BOX_PORTS][BOX_LIMIT];
+
+	for (int i = 0; i < BOX_PORTS; i++) {
+		struct port *from = &box_port[i], *to = &box_port[!i];
+		for (uint32_t k = 0; k < from->n_out; k++)
+			arrive(from->out[k]);
+		memmove(cable[i], to->in, to->n_in * sizeof(*cable[i])); /* what it has not taken yet lies there, too */
+		memcpy(cable[i] + to->n_in, from->out, from->n_out * sizeof(*cable[i]));
+		to->in = cable[i];
+		to->n_in += from->n_out;
+		from->n_out = 0;
+	}
+}
+
+void
+box_clock(bool on)
+{
+	const struct graph *g = box.engine->worker[0].t.lane->graph;
+
+	for (unsigned k = 0; on && k < g->n; k++)
+		g->node[k]->clocks = 0;
+	g->thread->clocked = on;
+}
+
+void *
+box_self(const char *instance)
+{
+	return engine_instance(box.engine, instance)->self;
+}
+
+uint32_t
+box_jobs(void)
+{
+	return JOBS_MAX / box.engine->workers - box.engine->worker[0].n_job_free;
+}
+
+static void *
+control_main(void *arg)
+{
+	loop_run(box.control);
+	return NULL;
+}
+
+void
+box_control(void (*during)(void *arg), void *arg)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, control_main, NULL) != 0)
+		give_up("no thread for control");
+	during(arg);
+	loop_stop(box.control);
+	pthread_join(thread, NULL);
+}
+
 static double
 quartile(uint64_t *clocks, unsigned runs)
 {
@@ -448,6 +516,17 @@ box_nodes(void (*prepare)(void *arg), void (*run)(void *arg), void *arg, unsigne
 		if (each > 0)
 			node[n++] = node_of(g->node[k], each);
 	}
+	return n;
+}
+
+unsigned
+box_clocks(struct box_node *node)
+{
+	const struct graph *g = box.engine->worker[0].t.lane->graph;
+	unsigned n = 0;
+
+	for (; n < g->n && n < BOX_NODES; n++)
+		node[n] = node_of(g->node[n], (double)g->node[n]->clocks);
 	return n;
 }
 

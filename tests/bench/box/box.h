@@ -76,12 +76,22 @@ uint64_t box_refused(struct rte_mbuf **pkts, enum box_port in, bool as_they_come
 /* run(), `runs` times (at most BOX_RUNS), each with BOX_PACKETS packets that prepare() makes, and where the clocks of its turns went: lower
  * quartiles per packet, into an array of BOX_NODES. Returns how many there are. */
 #define BOX_RUNS 61
-#define BOX_NODES 32
+#define BOX_NODES 64
 struct box_node {
 	char name[64];
 	double clocks;
 };
 unsigned box_nodes(void (*prepare)(void *arg), void (*run)(void *arg), void *arg, unsigned runs, struct box_node *node);
+/* What has left each port comes in by the other. Only packets of the pool, by ports that cost nothing. */
+void box_cable(void);
+/* Clocks are accounted for by node, from zero, or no more; their sums since, into an array of BOX_NODES, always in the same order.
+ * Returns how many there are. */
+void box_clock(bool on);
+unsigned box_clocks(struct box_node *node);
+void *box_self(const char *instance); /* a class's own object */
+uint32_t box_jobs(void); /* of the worker, that are not done */
+/* Lets control's thread run meanwhile. */
+void box_control(void (*during)(void *arg), void *arg);
 uint64_t box_port_alone(struct rte_mbuf **pkts, enum box_port in); /* box_through() with nothing between the ports */
 
 const uint8_t *box_mac(enum box_port port);
