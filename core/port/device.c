@@ -12,7 +12,9 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <tailrace/packet.h>
+#include <unistd.h>
 
 /* Makes RSS of both directions of a flow agree: every 16 bits of the key are the same (Woo and Park, 2012). */
 static uint8_t symmetric_key[52];
@@ -247,6 +249,31 @@ device_gone(const struct device *d)
 		return false;
 	const unsigned now = if_nametoindex(d->iface);
 	return now != 0 ? now != d->ifindex : errno == ENODEV; /* not, say, for want of a descriptor to ask with */
+}
+
+/* Of drivers on kernel interfaces none looks: they say what they said when they were started. */
+static bool
+kernel_link(const struct device *d)
+{
+	struct ifreq r = {0};
+	memcpy(r.ifr_name, d->iface, RTE_MIN(sizeof(r.ifr_name) - 1, strlen(d->iface)));
+	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const bool known = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &r) == 0;
+	if (fd >= 0)
+		close(fd);
+	return !known || (r.ifr_flags & IFF_RUNNING) != 0;
+}
+
+/* A memif always has one: asking it unmaps memory that a polling worker may be using. */
+bool
+device_link(const struct device *d)
+{
+	struct rte_eth_link link = {.link_status = 1};
+	if (d->ifindex != 0)
+		return kernel_link(d);
+	if (!d->memif)
+		rte_eth_link_get_nowait(d->id, &link);
+	return link.link_status != 0;
 }
 
 struct device *

@@ -31,6 +31,7 @@ struct device *device_open(const struct appliance_port *cfg, struct rte_mempool 
         const uint8_t *mac, char *why, size_t size);
 void device_close(void *device);          /* no worker uses it any more */
 bool device_gone(const struct device *d); /* its kernel interface vanished, or the bus said so */
+bool device_link(const struct device *d); /* does it have a link, as far as one can tell? */
 
 /* "wan0" of "net_af_packet0,iface=wan0"; false: no such key. */
 bool device_arg(const char *device, const char *key, char *out, size_t size);

@@ -181,16 +181,6 @@ show_tun(const struct port *p, struct port_info *out)
 		.tx_dropped = seen(&t->tx_dropped)};
 }
 
-/* d: NULL while there is none. A memif always has one: asking it unmaps memory that a polling worker may be using. */
-static bool
-has_link(const struct device *d)
-{
-	struct rte_eth_link link = {.link_status = 1};
-	if (d != NULL && !d->memif)
-		rte_eth_link_get_nowait(d->id, &link);
-	return d != NULL && link.link_status != 0;
-}
-
 void
 port_show(const struct port *p, struct port_info *out)
 {
@@ -207,7 +197,7 @@ port_show(const struct port *p, struct port_info *out)
 	        .driver = p->driver,
 	        .mtu = p->mtu,
 	        .queues = d != NULL ? d->rx_queues : 0,
-	        .up = has_link(d),
+	        .up = d != NULL && device_link(d),
 	        .problem = p->problem[0] != 0 ? p->problem : NULL,
 	        .rx = s.ipackets,
 	        .tx = s.opackets,
@@ -399,7 +389,8 @@ ports_tick(void)
 			reopen(&ports[i]);
 		else if (d != NULL && device_gone(d))
 			lose(&ports[i], d);
-		const bool link = has_link(device_of(&ports[i])); /* of what is there now */
+		d = device_of(&ports[i]);
+		const bool link = d != NULL && device_link(d); /* of what is there now */
 		came |= link && ports[i].was_down;
 		ports[i].was_down = !link;
 	}

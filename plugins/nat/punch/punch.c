@@ -294,6 +294,7 @@ static const struct tr_counter punch_counters[] = {
 	[COUNT_VIA_FOUND] = {"relays_found", "Paths by peer relays that the peer answered on for the first time."},
 	[COUNT_WRAPPED] = {"relayed_out", "Packets of the transport sent by peer relays."},
 	[COUNT_UNWRAPPED] = {"relayed_in", "Packets for the transport that came by peer relays."},
+	[COUNT_SEEN] = {"seen_elsewhere", "Pongs that show us at an address that nobody has told of: STUN servers are asked at once."},
 	{0},
 };
 

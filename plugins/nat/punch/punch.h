@@ -84,6 +84,7 @@ enum count {
 	COUNT_VIA_FOUND,
 	COUNT_WRAPPED,
 	COUNT_UNWRAPPED,
+	COUNT_SEEN,
 };
 
 /* Our own disco key: in a block, so that it stays when the instance is made anew. Written by control in create(). */
@@ -163,6 +164,8 @@ struct probe {
 	uint64_t sent;  /* 0: never */
 };
 
+#define SEEN_PLACES 64
+
 extern const struct tr_class relay_class; /* relay.c: the server of peer relays */
 
 struct disco_bind; /* relay_message.h */
@@ -176,6 +179,11 @@ struct punch {
 	struct self *self;
 	struct relays *relays;
 	struct reports *reports;
+	struct {
+		_Atomic uint64_t last, told[SEEN_PLACES]; /* told: an address's hash, and below it the second */
+		_Atomic bool busy;                        /* `address` is on its way to control */
+		struct tr_sockaddr address;
+	} seen; /* seen.c */
 	_Atomic uint16_t listen, probe_ports; /* probe_ports: the first of SEARCH_PORTS; 0: none */
 };
 
@@ -229,6 +237,9 @@ bool peer_usable(const struct tr_sockaddr *a); /* an address that something may 
 void receive_udp(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate);
 void receive_relayed(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate);
 void receive_peer(struct tr_node *node, struct rte_mbuf **pkts, uint16_t n, uint16_t *gate);
+
+/* ---- seen.c: a pong from the transport's port shows us there ---- */
+void seen_at(struct tr_node *node, const struct tr_sockaddr *a);
 
 /* ---- send.c ---- */
 /* Has the key shared with the peer made by a job, after which `m` (may be NULL; taken over) goes to `gate`. False: too busy. */

@@ -284,6 +284,44 @@ search(struct fh *h, unsigned seed, unsigned *pings)
 	return 0;
 }
 
+/* A heartbeat, whose pong shows us at that port outside. Was the core told? */
+static bool
+beat_told(struct fh *h, uint16_t outside)
+{
+	const uint64_t before = fh_counter(h, "seen_elsewhere");
+	fh_wanted(h, peer.id);
+	run(h, HEARTBEAT);
+	peer_sees(h, peer4, 41641, PORT, outside);
+	pump(h);
+	run(h, 20 * MS); /* control */
+	return fh_counter(h, "seen_elsewhere") > before;
+}
+
+/* The core is told when a pong shows us where nobody has: not too often, of each such place once a minute, and not behind a NAT
+ * that shows each peer another. */
+static void
+seen_elsewhere(void **state)
+{
+	struct tr_own_endpoint own = {.address = {{.family = 4, .ip = {203, 0, 113, 10}}, 6000}, .kind = TR_OWN_STUN};
+	(void)state;
+	struct fh *h = start_directly();
+	assert_false(beat_told(h, 5000));
+	assert_true(beat_told(h, 6000));
+	assert_false(beat_told(h, 7000)); /* 10 s have not passed */
+	run(h, 10 * SECOND);
+	assert_false(beat_told(h, 6000)); /* nor a minute */
+	assert_true(beat_told(h, 7000));
+	run(h, 60 * SECOND);
+	assert_true(beat_told(h, 6000));
+	run(h, 60 * SECOND);
+	fh_own_endpoints(h, &own, 1); /* a server was asked */
+	assert_false(beat_told(h, 6000));
+	own.varies = true;
+	fh_own_endpoints(h, &own, 1);
+	assert_false(beat_told(h, 8000));
+	fh_free(h);
+}
+
 static struct fh *
 hard(const char *more)
 {
@@ -404,6 +442,7 @@ main(void)
 		cmocka_unit_test(peers_come_and_go),
 		cmocka_unit_test(formula),
 		cmocka_unit_test(path_mtu),
+		cmocka_unit_test(seen_elsewhere),
 		cmocka_unit_test(searches),
 		cmocka_unit_test(searches_not),
 		cmocka_unit_test(predictions),

@@ -168,11 +168,17 @@ peer_pings(struct fh *h, const uint8_t source[4], uint16_t port, uint16_t local_
 }
 
 static inline void
-peer_pongs(struct fh *h, const uint8_t source[4], uint16_t port, uint16_t local_port)
+peer_sees(struct fh *h, const uint8_t source[4], uint16_t port, uint16_t local_port, uint16_t outside)
 {
 	uint8_t data[DISCO_MAX];
-	const struct tr_sockaddr seen = {{.family = 4, .ip = {203, 0, 113, 10}}, 777};
+	const struct tr_sockaddr seen = {{.family = 4, .ip = {203, 0, 113, 10}}, outside};
 	deliver_bytes(h, source, port, local_port, data, seal(data, disco_pong(data + DISCO_PAYLOAD, sent.txid, &seen)));
+}
+
+static inline void
+peer_pongs(struct fh *h, const uint8_t source[4], uint16_t port, uint16_t local_port)
+{
+	peer_sees(h, source, port, local_port, 5000);
 }
 
 static inline void

@@ -140,6 +140,8 @@ take_pong(struct tr_node *node, const struct arrival *a, const struct disco_mess
 			node->host->path_tell(node, a->id, &news);
 			if (t->local_port != 0)
 				p->search.hit = m->address[0];
+			else
+				seen_at(node, &m->address[0]);
 			if (t->local_port != 0 && p->search.due != 0)
 				node->count[COUNT_SEARCH_HITS]++;
 			search_end(p, true, *node->now);
