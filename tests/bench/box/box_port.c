@@ -102,7 +102,7 @@ box_mtu(void)
 /* ---- Buffers ---- */
 
 /* The pool of the tests takes each buffer from the heap, which costs more than what is measured: here those that were given back
- * are kept, the last first, as in a worker's cache of a real one. The engine's and the benchmark's threads take turns. */
+ * are kept, the last first, as in a worker's cache of a real one. Only the benchmark's own thread has them; others use the heap. */
 static struct {
 	void *kept[BUFFERS];
 	unsigned n;
@@ -112,7 +112,7 @@ static struct {
 static int
 take_buffers(struct rte_mempool *pool, void **obj, unsigned n)
 {
-	const unsigned kept = RTE_MIN(n, buffers.n);
+	const unsigned kept = driver ? RTE_MIN(n, buffers.n) : 0;
 
 	if (n > kept && rte_mempool_get_ops(buffers.heap)->dequeue(pool, obj + kept, n - kept) != 0)
 		return -ENOBUFS;
@@ -124,6 +124,8 @@ take_buffers(struct rte_mempool *pool, void **obj, unsigned n)
 static int
 keep_buffers(struct rte_mempool *pool, void *const *obj, unsigned n)
 {
+	if (!driver)
+		return rte_mempool_get_ops(buffers.heap)->enqueue(pool, obj, n);
 	memcpy(buffers.kept + buffers.n, obj, n * sizeof(*obj));
 	buffers.n += n;
 	return 0;
