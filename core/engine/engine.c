@@ -60,6 +60,8 @@ apply_free(struct apply *a)
 	free(a);
 }
 
+static void begin(struct apply *a);
+
 static void
 finish(struct apply *a, const char *error)
 {
@@ -73,6 +75,11 @@ finish(struct apply *a, const char *error)
 	apply_free(a);
 	if (done)
 		done(arg, error ? text : NULL);
+	if (!e->apply && e->waiting) {
+		a = e->waiting;
+		e->waiting = NULL;
+		begin(a);
+	}
 	if (e->rewire && !e->apply)
 		engine_rewire(e);
 }
@@ -419,14 +426,25 @@ apply_new(struct engine *e, struct plan_ref *ref)
 	a->e = e;
 	a->next = g;
 	g->plan = ref;
-	g->number = e->generation + 1;
 	g->n_instances = ref->plan->n_instances;
 	g->instance = calloc(g->n_instances + 1, sizeof(*g->instance));
 	a->fate = calloc(g->n_instances + 1, sizeof(*a->fate));
 	return a;
 }
 
-static int
+static void
+begin(struct apply *a)
+{
+	a->e->apply = a;
+	a->next->number = a->e->generation + 1;
+	decide(a, a->next->plan->plan);
+	if (!a->error[0])
+		collect_specs(a);
+	if (!a->n_specs || loop_work(a->e->control, preflight, proceed, a) != 0)
+		proceed(a);
+}
+
+static void
 apply_ref(struct engine *e, struct plan_ref *ref, struct plan_diff *diff, void (*done)(void *, const char *), void *arg)
 {
 	struct apply *a = apply_new(e, ref);
@@ -441,26 +459,30 @@ apply_ref(struct engine *e, struct plan_ref *ref, struct plan_diff *diff, void (
 		*diff = (struct plan_diff){0};
 	a->done = done;
 	a->arg = arg;
-	e->apply = a;
-	decide(a, ref->plan);
-	if (!a->error[0])
-		collect_specs(a);
-	if (a->n_specs && loop_work(e->control, preflight, proceed, a) == 0)
-		return 0;
-	proceed(a);
-	return 0;
+	if (e->apply)
+		e->waiting = a;
+	else
+		begin(a);
+}
+
+/* Behind the same plan with other wires, which nobody has asked for, one may wait. */
+static bool
+busy(const struct engine *e)
+{
+	return e->waiting || (e->apply && e->apply->done);
 }
 
 int
 engine_apply(struct engine *e, struct plan *p, struct plan_diff *diff, void (*done)(void *arg, const char *error), void *arg)
 {
-	if (e->apply || (e->closing && p->n_instances))
+	if (busy(e) || (e->closing && p->n_instances))
 		return -EBUSY;
 	struct plan_ref *ref = calloc(1, sizeof(*ref));
 	if (!ref)
 		return -ENOMEM;
 	*ref = (struct plan_ref){p, 1, e->control};
-	return apply_ref(e, ref, diff, done, arg);
+	apply_ref(e, ref, diff, done, arg);
+	return 0;
 }
 
 struct plan_ref *
@@ -482,10 +504,11 @@ int
 engine_apply_held(struct engine *e, struct plan_ref *held, struct plan_diff *diff, void (*done)(void *arg, const char *error),
 	void *arg)
 {
-	if (e->apply || e->closing)
+	if (busy(e) || e->closing)
 		return -EBUSY;
 	held->refs++;
-	return apply_ref(e, held, diff, done, arg);
+	apply_ref(e, held, diff, done, arg);
+	return 0;
 }
 
 void

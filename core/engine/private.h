@@ -190,6 +190,7 @@ struct engine {
 	struct generation *current;
 	uint64_t generation;
 	struct apply *apply;
+	struct apply *waiting; /* until a rewiring under way is over */
 	struct catalogue catalogue;
 	struct graph_thread graveyard; /* counts what retired nodes drop */
 	struct inbox_entry *backlog; /* posts that wait for room, or for their instance's first generation */
