@@ -244,7 +244,7 @@ host_peer_by_disco(struct tr_instance *i, const uint8_t disco_key[32])
 static void
 host_own_endpoints_tell(struct tr_instance *i, uint16_t port, const struct tr_own_endpoint *list, uint16_t n)
 {
-	if (n > 0 && list[0].kind == TR_OWN_KINDS) { /* own.h */
+	if (n > 0 && list[0].kind == TR_OWN_SEEN) { /* own.h */
 		engine_stir(i->engine);
 		return;
 	}

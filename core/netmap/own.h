@@ -3,8 +3,7 @@
  * What the ports of this box are called outside: told by whoever finds out (STUN, port mapping), listed to peers by whoever
  * calls them. Few entries, rarely changed: replaced as a whole, read under rcu.h.
  *
- * An instance that is seen by a peer where nobody has said that we are says so with own_endpoints_tell() and TR_OWN_KINDS, which is no kind
- * of what is listed: a peer's word is not kept, but those who find out look anew, soon and not too often.
+ * Of TR_OWN_SEEN, a peer's word, nothing is kept: those who find out look anew, soon and not too often.
  */
 #pragma once
 

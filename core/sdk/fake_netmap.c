@@ -567,7 +567,7 @@ host_own_endpoints_tell(struct tr_instance *i, uint16_t port, const struct tr_ow
 	(void)port;
 	if (!fake_allow(i, BY_CONTROL | BY_SERVICE, "own_endpoints_tell"))
 		return;
-	if (n > 0 && list[0].kind == TR_OWN_KINDS) /* a peer's word, which is not kept */
+	if (n > 0 && list[0].kind == TR_OWN_SEEN) /* a peer's word, which is not kept */
 		return;
 	w->n_own = n < TR_OWN_ENDPOINTS ? n : TR_OWN_ENDPOINTS;
 	if (w->n_own)

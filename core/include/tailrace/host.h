@@ -142,7 +142,7 @@ struct tr_host {
 	/* [W, owner; TR_CLASS_PROBES] When the transport last sent to the peer: ns of node->now, to 17 ms; 0: never. */
 	uint64_t (*path_sent)(struct tr_node *, uint32_t peer);
 	/* [C S] What a UDP port of this box is called outside, instead of what the instance has said of that port before. What is
-	 * no longer so is taken back (n = 0), at the latest by the loop's worker_fini(). */
+	 * no longer so is taken back (n = 0), at the latest by the loop's worker_fini(). TR_OWN_SEEN: those who find out look anew. */
 	void (*own_endpoints_tell)(struct tr_instance *, uint16_t port, const struct tr_own_endpoint *, uint16_t n);
 	/* [W C S] What all have said of that port: mappings first, then what servers see, then local addresses. */
 	uint16_t (*own_endpoints)(struct tr_instance *, uint16_t port, struct tr_own_endpoint *out, uint16_t max);

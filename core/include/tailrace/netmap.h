@@ -81,8 +81,8 @@ struct tr_path {
 };
 _Static_assert(sizeof(struct tr_path) == 64, "one cache line");
 
-/* What a UDP port of this box is called outside. */
-enum tr_own_kind { TR_OWN_LOCAL, TR_OWN_STUN, TR_OWN_MAPPED, TR_OWN_KINDS };
+/* What a UDP port of this box is called outside. TR_OWN_SEEN is not kept: a peer sees us where nobody has said that we are. */
+enum tr_own_kind { TR_OWN_LOCAL, TR_OWN_STUN, TR_OWN_MAPPED, TR_OWN_KINDS, TR_OWN_SEEN = TR_OWN_KINDS };
 
 struct tr_own_endpoint {
 	struct tr_sockaddr address;

@@ -41,7 +41,7 @@ static void
 tell(void *self, void *unused)
 {
 	struct punch *punch = self;
-	const struct tr_own_endpoint seen = {.address = punch->seen.address, .kind = TR_OWN_KINDS};
+	const struct tr_own_endpoint seen = {.address = punch->seen.address, .kind = TR_OWN_SEEN};
 	(void)unused;
 	atomic_store_explicit(&punch->seen.busy, false, memory_order_release);
 	punch->host->own_endpoints_tell(punch->instance, atomic_load_explicit(&punch->listen, memory_order_relaxed), &seen, 1);
