@@ -70,12 +70,22 @@ struct contested { /* a prefix that `loser` wants and another peer holds */
 	struct entry *loser;
 };
 
+/*
+ * A free id rests before it is given to another peer: packets of the one before may still be in rings between threads, which no
+ * grace period waits for, and what they find then must not be somebody else. Where no other id is left, the oldest is taken.
+ */
+#define ID_REST 2 /* s, by whole seconds */
+struct free_id {
+	uint32_t id, since; /* s */
+};
+
 struct netmap {
 	uint32_t max_peers;
 	char *state_dir;
 	_Atomic(struct netmap_table *) tables;
 	_Atomic(struct record *) *peer; /* by id */
-	uint32_t *free_id, n_free, next_id;
+	struct free_id *free_id; /* a queue of n_free from free_first on, in max_peers + 1 places; then next_id is the first never used */
+	uint32_t free_first, n_free, next_id;
 	struct contested *contested;
 	unsigned n_contested;
 	bool ready; /* the first plan has been taken over */
@@ -127,6 +137,7 @@ void option_apply(struct netmap_table *t, const char *key, const char *value);
 bool paths_init(char *why, size_t size);
 void paths_fini(void);
 void path_begin(struct netmap_table *t, const struct record *r); /* a new id, before any worker knows it */
+uint32_t id_take(void); /* store.c: there is one: n_free, or next_id <= max_peers */
 void path_end(uint32_t peer);                                   /* the id is retired */
 const char *paths_problem(void);
 

@@ -317,7 +317,7 @@ entry_drop(struct entry *e)
 static void
 publish(struct entry *e, struct record *old, struct record *r)
 {
-	r->peer.id = old ? old->peer.id : nm.n_free ? nm.free_id[--nm.n_free] : nm.next_id++;
+	r->peer.id = old ? old->peer.id : id_take();
 	if (!old)
 		path_begin(e->table, r);
 	atomic_store_explicit(&nm.peer[r->peer.id], r, memory_order_release);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "internal.h"
 
+#include "../runtime/clock.h"
 #include "../runtime/rcu.h"
 
 #include <errno.h>
@@ -67,10 +68,10 @@ netmap_init(uint32_t max_peers, const char *state_dir, char *why, size_t size)
 	int rc = rcu_init();
 	if (rc)
 		return rc;
-	void *peer = mmap(NULL, ids * (sizeof(void *) + sizeof(uint32_t)), PROT_READ | PROT_WRITE,
+	void *peer = mmap(NULL, ids * (sizeof(void *) + sizeof(*nm.free_id)), PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	nm.peer = peer == MAP_FAILED ? NULL : peer;
-	nm.free_id = nm.peer ? (uint32_t *)(nm.peer + ids) : NULL;
+	nm.free_id = nm.peer ? (struct free_id *)(nm.peer + ids) : NULL;
 	nm.state_dir = state_dir ? strdup(state_dir) : NULL;
 	if (!nm.peer || (state_dir && !nm.state_dir) || !names_init()) {
 		netmap_fini();
@@ -125,7 +126,7 @@ netmap_fini(void)
 	names_fini();
 	derp_fini();
 	if (nm.peer)
-		munmap((void *)nm.peer, ((size_t)nm.max_peers + 1) * (sizeof(void *) + sizeof(uint32_t)));
+		munmap((void *)nm.peer, ((size_t)nm.max_peers + 1) * (sizeof(void *) + sizeof(*nm.free_id)));
 	free(nm.contested);
 	free(nm.state_dir);
 	nm = (struct netmap){0};
@@ -187,7 +188,31 @@ netmap_emit(struct netmap_table *t, enum tr_peer_event event, uint32_t peer)
 		netmap_released(peer);
 }
 
-/* After the grace period: nobody can hold the id any more. */
+static uint32_t
+seconds(void)
+{
+	return (uint32_t)(clock_ns() / 1000000000u);
+}
+
+uint32_t
+id_take(void)
+{
+	const struct free_id oldest = nm.free_id[nm.free_first];
+	if (nm.next_id <= nm.max_peers && (nm.n_free == 0 || seconds() - oldest.since < ID_REST))
+		return nm.next_id++;
+	nm.free_first = nm.free_first == nm.max_peers ? 0 : nm.free_first + 1;
+	nm.n_free--;
+	return oldest.id;
+}
+
+static void
+id_give(uint32_t peer)
+{
+	const uint32_t ids = nm.max_peers + 1, last = nm.free_first + nm.n_free++;
+	nm.free_id[last < ids ? last : last - ids] = (struct free_id){peer, seconds()};
+}
+
+/* After the grace period: no thread holds the id any more. */
 static void
 retire_id(void *ptr)
 {
@@ -198,7 +223,7 @@ retire_id(void *ptr)
 			nm.subscriber[i].retired(nm.subscriber[i].arg, peer);
 	}
 	path_end(peer);
-	nm.free_id[nm.n_free++] = peer;
+	id_give(peer);
 }
 
 void

@@ -170,8 +170,10 @@ peer_stage(struct tr_node *node, uint32_t id, struct rte_mbuf *m)
 {
 	struct peer *p = peer_of(node->self, id);
 	struct worker *w = worker_of(node);
-	struct rte_mbuf *oldest;
+	struct rte_mbuf *oldest = NULL;
 
+	if (!peer_record(node, id))
+		return TR_DROP(DROP_PEER_GONE);
 	if (p->staged_n >= STAGED_PER_PEER || (w->staged >= STAGED_PER_WORKER && p->staged_n)) {
 		peer_unstage(node, id, &oldest, 1);
 		node->host->packet_drop(node, oldest, DROP_STAGED_FULL);

@@ -751,6 +751,22 @@ test_peer_removed(void **state)
 	network_free(n);
 }
 
+/* What was on its way to the owner, from a thread that still found the peer, comes when the owner has been told. */
+static void
+test_packet_of_removed_peer(void **state)
+{
+	struct network *n = network_new((struct network_config){0});
+	uint8_t ip[60] = {0x45, 0, 0, 60, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2};
+	connect_both(n);
+	fh_peer_remove(n->a.h, 1);
+	struct rte_mbuf *late = fh_packet(n->a.h, ip, sizeof(ip));
+	tr_meta(late)->peer = 1;
+	fh_send_mbufs(n->a.h, 0, "seal", &late, 1);
+	assert_int_equal(fh_held(n->a.h), 0);
+	assert_int_equal(fh_drops(n->a.h, "peer_gone"), 1);
+	network_free(n);
+}
+
 /* Removed while its initiation is being made, and while packets wait for it. */
 static void
 test_peer_removed_in_handshake(void **state)
@@ -991,7 +1007,7 @@ main(void)
 		cmocka_unit_test(test_rate_limit),
 		cmocka_unit_test(test_jobs_full),
 		cmocka_unit_test(test_peer_changes_keep_sessions),
-		cmocka_unit_test(test_peer_removed),
+		cmocka_unit_test(test_peer_removed), cmocka_unit_test(test_packet_of_removed_peer),
 		cmocka_unit_test(test_peer_removed_in_handshake),
 		cmocka_unit_test(test_new_private_key),
 		cmocka_unit_test(test_no_private_key),
