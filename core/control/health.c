@@ -6,6 +6,7 @@
 #include "commands_private.h"
 
 #include "../netmap/store.h"
+#include "../runtime/clock.h"
 #include "../runtime/log.h"
 
 #include <stdio.h>
@@ -77,10 +78,12 @@ look_at_worker(struct health *h, struct engine *e, unsigned w)
 static void
 look_at_clock(struct health *h)
 {
-	struct timespec wall, up;
+	struct timespec wall;
+	const uint64_t up = clock_ns(); /* goes on in suspend, as the wall clock does */
 	clock_gettime(CLOCK_REALTIME, &wall);
-	clock_gettime(CLOCK_BOOTTIME, &up); /* goes on in suspend, as the wall clock does */
-	int64_t offset = (int64_t)(wall.tv_sec - up.tv_sec) * 1000000000 + wall.tv_nsec - up.tv_nsec;
+	if (clock_ns() - up > JUMP_NS / 10)
+		return; /* held up between the two: they tell nothing of each other */
+	int64_t offset = (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec - (int64_t)up;
 	int64_t by = h->offset ? offset - h->offset : 0, behind = wall.tv_sec + 1 < h->floor ? h->floor - wall.tv_sec : 0;
 	h->offset = offset;
 	if (behind && !h->behind)
