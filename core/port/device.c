@@ -5,6 +5,8 @@
 #include "interrupt.h"
 
 #include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <rte_bus.h>
 #include <rte_dev.h>
@@ -255,13 +257,14 @@ device_gone(const struct device *d)
 static bool
 kernel_link(const struct device *d)
 {
-	struct ifreq r = {0};
+	struct ethtool_value link = {.cmd = ETHTOOL_GLINK}; /* not IFF_RUNNING, which may come a second after the carrier */
+	struct ifreq r = {.ifr_data = (char *)&link};
 	memcpy(r.ifr_name, d->iface, RTE_MIN(sizeof(r.ifr_name) - 1, strlen(d->iface)));
 	const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	const bool known = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &r) == 0;
+	const bool known = fd >= 0 && ioctl(fd, SIOCETHTOOL, &r) == 0;
 	if (fd >= 0)
 		close(fd);
-	return !known || (r.ifr_flags & IFF_RUNNING) != 0;
+	return !known || link.data != 0;
 }
 
 /* A memif always has one: asking it unmaps memory that a polling worker may be using. */
