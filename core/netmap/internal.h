@@ -13,6 +13,7 @@
 struct record {
 	struct netmap_table *table;
 	struct entry *entry;
+	_Atomic bool removed;     /* its owner has been told */
 	uint32_t endpoint_serial; /* grows whenever somebody sets the configured endpoint */
 	struct tr_peer peer;
 	struct tr_prefix prefix[]; /* sorted by prefix_compare(); the name follows */

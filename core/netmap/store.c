@@ -227,6 +227,14 @@ retire_id(void *ptr)
 }
 
 void
+netmap_removed(uint32_t peer)
+{
+	struct record *r = atomic_load_explicit(&nm.peer[peer], memory_order_acquire);
+	if (r)
+		atomic_store_explicit(&r->removed, true, memory_order_relaxed);
+}
+
+void
 netmap_released(uint32_t peer)
 {
 	struct record *r = atomic_exchange(&nm.peer[peer], NULL);
@@ -242,7 +250,7 @@ netmap_peer(const struct netmap_table *t, uint32_t id)
 	if (id == TR_NO_PEER || id > nm.max_peers)
 		return NULL;
 	const struct record *r = atomic_load_explicit(&nm.peer[id], memory_order_acquire);
-	return r && r->table == t ? &r->peer : NULL;
+	return r && r->table == t && !atomic_load_explicit(&r->removed, memory_order_relaxed) ? &r->peer : NULL;
 }
 
 uint32_t

@@ -37,6 +37,9 @@ struct netmap_events {
 	void (*retired)(void *arg, uint32_t peer); /* may be NULL: grace period over, zero the blocks: the id is free now */
 };
 void netmap_subscribe(const struct netmap_events *e);
+/* Owner, when its classes have been told: for no thread is the peer there any more, so that nothing begins for it that nobody would end.
+ * A reader. */
+void netmap_removed(uint32_t peer);
 void netmap_released(uint32_t peer);
 /* Emits TR_PEER_RESUME for the table's peers with a session in the last 180 s, newest first. After start, once. */
 void netmap_resume(struct netmap_table *t, uint64_t wall_ns);

@@ -457,7 +457,7 @@ host_peer(struct tr_instance *i, uint32_t id)
 {
 	const struct world *w = fake_of(i)->world;
 
-	return id && id <= w->max_peers && w->peers[id].state != PEER_FREE ? w->peers[id].record : NULL;
+	return id && id <= w->max_peers && w->peers[id].state == PEER_LIVE ? w->peers[id].record : NULL;
 }
 
 static uint32_t

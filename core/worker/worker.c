@@ -198,6 +198,7 @@ deliver_peer(struct worker *w, const struct inbox_entry *m, struct graph_node *o
 		graph_walk(own->graph);
 	}
 	if (m->arg == TR_PEER_REMOVED) {
+		netmap_removed(m->peer);
 		/* Control drains its inbox within a loop; losing this would leak the id. */
 		while (loop_post_quiet(w->t.engine->control, released, NULL, (void *)(uintptr_t)m->peer) != 0)
 			rte_pause();

@@ -112,7 +112,7 @@ struct tr_host {
 	uint16_t (*spread)(struct tr_node *, bool open, uint16_t gate, struct rte_mbuf *const *, const struct tr_aead *p, uint16_t n);
 
 	/* ---- Peers, one at a time ---- */
-	/* [W J C] NULL when there is none. */
+	/* [W J C] NULL when there is none, or its owner has been told that it is removed. */
 	const struct tr_peer *(*peer)(struct tr_instance *, uint32_t id);
 	uint32_t (*peer_by_key)(struct tr_instance *, const uint8_t public_key[32]); /* [W J C] */
 	uint32_t (*peer_by_disco)(struct tr_instance *, const uint8_t disco_key[32]); /* [W J C] */

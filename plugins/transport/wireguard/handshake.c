@@ -102,7 +102,7 @@ handshake_start(struct tr_node *node, uint32_t id, bool retry)
 {
 	struct wg *wg = node->self;
 	struct peer *p = peer_of(wg, id);
-	const struct tr_peer *record = peer_record(node, id);
+	const struct tr_peer *record = node->host->peer(wg->instance, id);
 	const struct identity *me = identity_of(wg);
 	struct tr_endpoint to;
 
@@ -256,7 +256,7 @@ answer_verdict(struct tr_node *node, uint32_t id, const struct answer *a)
 {
 	const struct wg *wg = node->self;
 	const struct peer *p = peer_of(wg, id);
-	const struct tr_peer *record = peer_record(node, id);
+	const struct tr_peer *record = node->host->peer(wg->instance, id);
 	const struct identity *me = identity_of(wg);
 
 	if (!record || memcmp(record->public_key, a->peer_key, 32) != 0)

@@ -168,11 +168,12 @@ peer_unstage(struct tr_node *node, uint32_t id, struct rte_mbuf **out, uint16_t 
 uint16_t
 peer_stage(struct tr_node *node, uint32_t id, struct rte_mbuf *m)
 {
-	struct peer *p = peer_of(node->self, id);
+	const struct wg *wg = node->self;
+	struct peer *p = peer_of(wg, id);
 	struct worker *w = worker_of(node);
 	struct rte_mbuf *oldest = NULL;
 
-	if (!peer_record(node, id))
+	if (!node->host->peer(wg->instance, id)) /* removed, when the packet was on its way from another thread */
 		return TR_DROP(DROP_PEER_GONE);
 	if (p->staged_n >= STAGED_PER_PEER || (w->staged >= STAGED_PER_WORKER && p->staged_n)) {
 		peer_unstage(node, id, &oldest, 1);

@@ -88,7 +88,6 @@ struct peer {
 	uint32_t active_next, active_prev; /* list of peers that hold anything; ids, 0: end */
 	bool active;
 	bool finishing; /* a job looks at an answer to our initiation */
-	bool gone;      /* removed, and its id not retired yet: nothing begins any more */
 
 	/* Packets that wait for a session, oldest first, linked through their metadata. */
 	uint32_t staged_n;

@@ -143,7 +143,6 @@ peer_removed(struct tr_node *node, uint32_t id)
 	peer_drop_staged(node, id, DROP_PEER_GONE);
 	peer_erase(node, id);
 	peer_deactivate(node, id);
-	peer_of(wg, id)->gone = true;
 	node->host->timer_cancel(node, &peer_of(wg, id)->timer);
 	hot_of(wg, id)->t.wake = 0;
 }

@@ -104,14 +104,6 @@ peer_of(const struct wg *wg, uint32_t id)
 	return tr_block(wg->peers, id);
 }
 
-/* NULL: it has been removed. Packets of it may come still: they were on their way between two threads. Owner. */
-static inline const struct tr_peer *
-peer_record(struct tr_node *node, uint32_t id)
-{
-	const struct wg *wg = node->self;
-	return peer_of(wg, id)->gone ? NULL : node->host->peer(wg->instance, id);
-}
-
 static inline struct pair *
 pair_of(const struct wg *wg, uint32_t id, unsigned slot)
 {
