@@ -88,6 +88,15 @@ bench_by_node(void)
 	return bench.nodes;
 }
 
+void
+bench_must(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "%s\n", what);
+	exit(1);
+}
+
 double
 bench_ghz(void)
 {

@@ -14,6 +14,8 @@
 
 #include "measure.h"
 
+#include <stdbool.h>
+
 #define BENCH_PAIRS 9
 
 /* Does `ops` operations and returns the clocks that count; or 0: all of them between call and return count. */
@@ -48,4 +50,5 @@ int bench_end(void);
 
 int bench_wanted(const char *figure); /* false: left out by --only */
 int bench_by_node(void);              /* --nodes: where clocks go is wanted, instead of pairs */
+void bench_must(bool ok, const char *what); /* else it ends with 1, and says so */
 double bench_ghz(void);               /* of the TSC */

@@ -46,15 +46,6 @@ random_below(uint32_t n)
 	return (uint32_t)((uint64_t)seed * n >> 32);
 }
 
-static void
-must(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "%s\n", what);
-	exit(1);
-}
-
 /* ---- The pipeline ---- */
 
 static char *
@@ -104,7 +95,7 @@ start(const char *plugins)
 {
 	char key_file[] = "/tmp/tailrace-key-XXXXXX";
 
-	must(crypto_init() == 0, "no cryptography");
+	bench_must(crypto_init() == 0, "no cryptography");
 	session_key_file(key_file);
 	remotes = session_new(ALL);
 	char *text = pipeline(key_file);
@@ -269,12 +260,12 @@ warm_up(const struct load *l)
 	box_feed(BOX_LAN, pkts, 1);
 	box_settle();
 	uint32_t n = box_sent(BOX_WAN, &sent);
-	must(n > 0, "nothing came out sealed");
+	bench_must(n > 0, "nothing came out sealed");
 	const size_t outer = l->first < MANY ? 14 + 28 : 14 + 48;
 	const uint8_t *msg = rte_pktmbuf_mtod_offset(sent[n - 1], const uint8_t *, outer);
 	uint64_t counter;
 	memcpy(&counter, msg + 8, sizeof(counter));
-	must(core_crypto.open(plain, aead[0].key, counter, msg + 16, sent[n - 1]->data_len - outer - 16, NULL, 0),
+	bench_must(core_crypto.open(plain, aead[0].key, counter, msg + 16, sent[n - 1]->data_len - outer - 16, NULL, 0),
 		"what came out does not open");
 	box_release(sent, n);
 	if (l->first >= MANY)
@@ -283,7 +274,7 @@ warm_up(const struct load *l)
 	box_feed(BOX_WAN, pkts, 1);
 	box_settle();
 	n = box_sent(BOX_LAN, &sent);
-	must(n > 0 && (l->size == 0 || sent[n - 1]->data_len == 14 + l->size), "nothing came out in clear");
+	bench_must(n > 0 && (l->size == 0 || sent[n - 1]->data_len == 14 + l->size), "nothing came out in clear");
 	box_release(sent, n);
 }
 
@@ -421,7 +412,7 @@ above(const struct load *base, const char *engine)
 	char what[16];
 
 	l.engine = aead_choose(engine);
-	must(l.engine != NULL, "no such AEAD engine");
+	bench_must(l.engine != NULL, "no such AEAD engine");
 	l.worker = l.engine->worker_new();
 	for (unsigned open = 0; open < 2; open++) {
 		for (unsigned s = 0; s < 3; s++) {

@@ -28,15 +28,6 @@ static const struct tr_addr inside = {.family = 4, .ip = {100, 64, 0, 2}};
 static struct pktgen *gen;
 static uint32_t many = MANY;
 
-static void
-must(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "%s\n", what);
-	exit(1);
-}
-
 /* ---- The pipeline ---- */
 
 static char *
@@ -68,7 +59,7 @@ pipeline(const char *key_file, const uint8_t public_key[32])
 	size_t size;
 	FILE *f = open_memstream(&text, &size);
 
-	must(f != NULL, "out of memory");
+	bench_must(f != NULL, "out of memory");
 	fprintf(f, "instances:\n"
 		"  wan: {class: interface, address: 198.51.100.7/24}\n"
 		"  wg0: {class: wireguard, listen: 51820, private_key: 'file:%s'}\n"
@@ -106,7 +97,7 @@ open_sessions(void *arg)
 	while (meter_get(&gen->up) < many) {
 		gen->next_open = box_jobs() < (meter_get(&gen->up) ? JOBS : 1) ? 0 : UINT64_MAX; /* neighbours, first */
 		turns(1);
-		must(measure_ns() - begin < 300 * SECOND, "not all sessions were opened within 300 s");
+		bench_must(measure_ns() - begin < 300 * SECOND, "not all sessions were opened within 300 s");
 	}
 	fprintf(stderr, "%u sessions opened in %.1f s\n", many, (double)(measure_ns() - begin) / 1e9);
 }
@@ -117,11 +108,11 @@ start(void)
 	char key_file[] = "/tmp/tailrace-key-XXXXXX", a[64];
 	uint8_t secret[32], public_key[32];
 
-	must(crypto_init() == 0, "no cryptography");
+	bench_must(crypto_init() == 0, "no cryptography");
 	core_crypto.random(secret, sizeof(secret));
 	core_crypto.public_key(public_key, secret);
 	const int fd = mkstemp(key_file);
-	must(fd >= 0 && dprintf(fd, "%s\n", base64(secret, a)) > 0 && close(fd) == 0, "cannot write a key file");
+	bench_must(fd >= 0 && dprintf(fd, "%s\n", base64(secret, a)) > 0 && close(fd) == 0, "cannot write a key file");
 	char *text = pipeline(key_file, public_key);
 	box_start(PLUGINS, text, many + 10, 1);
 	remove(key_file);
@@ -211,7 +202,7 @@ figure(uint32_t sessions, uint32_t size)
 	gen->o.sessions = sessions;
 	gen->next = gen->scan = 0;
 	snprintf(text, sizeof(text), "%u", size);
-	must(sizes_set(&gen->sizes, text, 0, 1420, name, 0), "no size");
+	bench_must(sizes_set(&gen->sizes, text, 0, 1420, name, 0), "no size");
 	atomic_store(&gen->run.wanted, ++runs);
 	do
 		turns(TURNS); /* neighbours, caches, and each session once */
@@ -241,7 +232,7 @@ main(int argc, char **argv)
 		return plugin_preflight_main();
 	if (argc >= 3 && strcmp(argv[1], "--sessions") == 0) {
 		many = (uint32_t)strtoul(argv[2], NULL, 10);
-		must(many >= 1 && many <= MANY, "--sessions: 1 to 100000");
+		bench_must(many >= 1 && many <= MANY, "--sessions: 1 to 100000");
 		argv[2] = argv[0];
 		argc -= 2;
 		argv += 2;

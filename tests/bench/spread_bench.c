@@ -37,15 +37,6 @@ static struct rte_mbuf *pkts[BOX_PACKETS];
 static const struct tr_addr gateway = {.family = 4, .ip = {198, 51, 100, 7}}, far = {.family = 4, .ip = {198, 51, 100, 2}};
 static const struct tr_addr host = {.family = 4, .ip = {10, 20, 0, 99}}, inside = {.family = 4, .ip = {100, 64, 0, 2}};
 
-static void
-must(bool ok, const char *what)
-{
-	if (ok)
-		return;
-	fprintf(stderr, "%s\n", what);
-	exit(1);
-}
-
 /* ---- The pipeline and the session ---- */
 
 static char *
@@ -61,12 +52,12 @@ start(const char *plugins)
 	uint8_t secret[32], other[32];
 	char key_file[] = "/tmp/tailrace-key-XXXXXX", text[2048], a[64], b[64];
 
-	must(crypto_init() == 0, "no cryptography");
+	bench_must(crypto_init() == 0, "no cryptography");
 	core_crypto.random(secret, sizeof(secret));
 	core_crypto.random(other, sizeof(other));
 	core_crypto.random(&peer, offsetof(typeof(peer), ours));
 	int fd = mkstemp(key_file);
-	must(fd >= 0 && dprintf(fd, "%s\n", base64(secret, a)) > 0 && close(fd) == 0, "cannot write a key file");
+	bench_must(fd >= 0 && dprintf(fd, "%s\n", base64(secret, a)) > 0 && close(fd) == 0, "cannot write a key file");
 	snprintf(text, sizeof(text),
 		"instances:\n"
 		"  wan: {class: interface, address: 198.51.100.7/24}\n"
@@ -96,7 +87,7 @@ open_session(void)
 	struct pair *p = &((struct pairs *)box_block("wg0", "pairs", id))->slot[0];
 	struct tr_endpoint e = {.family = 4, .remote_port = 20000, .local_port = 51820};
 
-	must(id % 2 == 0, "the peer belongs to the other worker");
+	bench_must(id % 2 == 0, "the peer belongs to the other worker");
 	memcpy(e.remote, far.ip, 16);
 	memcpy(e.local, gateway.ip, 16);
 	path_set(id, &e);
@@ -160,7 +151,7 @@ check(const struct load *l)
 	for (uint32_t i = 0; i < n && ours < BOX_PACKETS; i++)
 		ours += sent[i] == pkts[ours];
 	box_release(sent, n);
-	must(ours == BOX_PACKETS, "packets came out in another order, or not at all");
+	bench_must(ours == BOX_PACKETS, "packets came out in another order, or not at all");
 }
 
 static void
@@ -220,7 +211,7 @@ turns(const struct load *l, uint64_t clocks[BURSTS])
 		while (box_spread_out(true) > 0)
 			rte_pause();
 	}
-	must(out > BURSTS / 2, "the bursts were not spread");
+	bench_must(out > BURSTS / 2, "the bursts were not spread");
 	check(l);
 }
 
