@@ -12,6 +12,7 @@
 #include "../../plugins/transport/derp/frame.h"
 #include "../../plugins/transport/derp/tls.h"
 #include "derp_client.h"
+#include "latency.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,7 +28,6 @@
 
 #define SIZE 1300
 #define ROOM (1u << 18)
-#define BUCKETS 40000 /* of 5 us */
 #define BATCH 12      /* packets in one record */
 
 struct pair {
@@ -37,7 +37,6 @@ struct pair {
 
 static SSL_CTX *ctx;
 static struct sockaddr_in target = {.sin_family = AF_INET};
-static uint32_t latency[BUCKETS];
 static bool counting;
 
 static uint64_t
@@ -129,27 +128,14 @@ receive(struct derp_client *c)
 			if (s != FRAME_GOOD || f.type != FRAME_RECV || f.len != FRAME_KEY + SIZE)
 				continue;
 			memcpy(&at, f.body + FRAME_KEY + 8, 8);
-			const uint64_t us5 = (t > at ? t - at : 0) / 5000;
 			c->got++;
-			latency[us5 < BUCKETS ? us5 : BUCKETS - 1] += counting;
+			latency_add(t > at ? t - at : 0, counting);
 		}
 		c->in_len = tr_left(&r);
 		memmove(c->in, r.p, c->in_len);
 	}
 	if (SSL_get_error(c->ssl, 0) != SSL_ERROR_WANT_READ)
 		derp_die("the relay closes");
-}
-
-static double
-percentile(double q)
-{
-	uint64_t all = 0, sum = 0;
-	for (unsigned i = 0; i < BUCKETS; i++)
-		all += latency[i];
-	for (unsigned i = 0; i < BUCKETS; i++)
-		if ((sum += latency[i]) >= (uint64_t)((double)all * q))
-			return i * 5e-3;
-	return 0;
 }
 
 static uint64_t
@@ -226,7 +212,7 @@ pairs(int pid, unsigned n, double pps, double seconds)
 	printf("{\"pairs\": %u, \"offered_pps\": %.0f, \"sent_pps\": %.0f, \"gbps\": %.3f, \"gb_per_cpu_s\": %.3f, \"cpu\": %.2f, "
 	       "\"loss\": %.4f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"least_share\": %.2f}\n", n, pps, (double)sent_now / took,
 		bits / took * 1e-9, used > 0 ? bits * 1e-9 / used : 0, used / took,
-		1 - (double)total(x, n, false) / (double)total(x, n, true), percentile(0.5), percentile(0.99),
+		1 - (double)total(x, n, false) / (double)total(x, n, true), latency_percentile(0.5), latency_percentile(0.99),
 		got_now ? (double)least * n / (double)got_now : 0);
 	for (unsigned i = 0; i < n; i++) {
 		derp_leave(&x[i].from);

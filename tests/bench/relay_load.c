@@ -15,6 +15,7 @@
 #include "../../plugins/nat/punch/relay_message.h"
 #include "../../plugins/transport/derp/frame.h"
 #include "derp_client.h"
+#include "latency.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -32,7 +33,6 @@
 
 #define SIZE (GENEVE_HEAD + 1300)
 #define TRAIN_MAX 32
-#define BUCKETS 40000 /* of 5 us */
 #define MS 1000000u
 
 struct client {
@@ -48,7 +48,6 @@ struct pair {
 
 static struct sockaddr_in derp = {.sin_family = AF_INET};
 static uint8_t relay_node[32], relay_disco[32];
-static uint32_t latency[BUCKETS];
 static bool counting, gso = true;
 static unsigned train;
 
@@ -301,9 +300,8 @@ receive(struct pair *x)
 		for (int i = 0; i < n; i++) {
 			uint64_t at;
 			memcpy(&at, head[i] + GENEVE_HEAD, 8);
-			const uint64_t us5 = (now > at ? now - at : 0) / 5000;
 			x->got += m[i].msg_len / SIZE;
-			latency[us5 < BUCKETS ? us5 : BUCKETS - 1] += counting ? m[i].msg_len / SIZE : 0;
+			latency_add(now > at ? now - at : 0, counting ? m[i].msg_len / SIZE : 0);
 		}
 	}
 }
@@ -343,21 +341,9 @@ load(struct pair *x, unsigned n, int ep, double pps, uint64_t end)
 }
 
 static double
-percentile(double q)
-{
-	uint64_t all = 0, sum = 0;
-	for (unsigned i = 0; i < BUCKETS; i++)
-		all += latency[i];
-	for (unsigned i = 0; i < BUCKETS; i++)
-		if ((sum += latency[i]) >= (uint64_t)((double)all * q))
-			return i * 5e-3;
-	return 0;
-}
-
-static double
 measure(struct pair *x, unsigned n, int ep, int pid, double pps, double seconds)
 {
-	memset(latency, 0, sizeof(latency));
+	latency_clear();
 	load(x, n, ep, pps, now_ns() + 200 * MS);
 	const uint64_t sent = total(x, n, true), got = total(x, n, false);
 	const struct cpu before = cpu_of(pid);
@@ -379,7 +365,7 @@ measure(struct pair *x, unsigned n, int ep, int pid, double pps, double seconds)
 	       "\"packets_per_cpu_s\": %.0f, \"gb_per_cpu_s\": %.3f, \"loss\": %.4f, \"p50_ms\": %.3f, \"p99_ms\": "
 	       "%.3f, \"trains\": %s}\n",
 	        n, pps, (double)sent_now / took, (double)got_now / took, bits / took * 1e-9, used / took, user / took,
-	        (double)got_now / used, bits * 1e-9 / used, loss, percentile(0.5), percentile(0.99),
+	        (double)got_now / used, bits * 1e-9 / used, loss, latency_percentile(0.5), latency_percentile(0.99),
 	        train > 1 && gso ? "true" : "false");
 	fflush(stdout);
 	for (unsigned i = 0; i < n; i++)
